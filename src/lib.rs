@@ -1,5 +1,6 @@
 //! The backend of an order-and-delivery service. Read `order` first: what may happen to an order is all there.
 
+mod crash;
 /// What an order is and what may happen to it. Pure: no clock, no I/O.
 pub mod order;
 /// The journal, the views and the catalogue. The only folder that knows sqlx.
