@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Message};
 
+use uuid::Uuid;
+
 use super::mailbox::{Admitted, Door, MailboxPolicy};
 use super::tail::{Entry, News};
 use crate::order::{DeliveryStatus, Dispatch, Order, OrderId, Point, RiderId, Status, StoreId};
@@ -78,7 +80,8 @@ pub struct DispatchActor {
     open: HashMap<OrderId, Arc<Order>>,
     cells: BTreeMap<(i32, i32), HashSet<OrderId>>,
     presence: HashMap<RiderId, Presence>,
-    held: HashMap<RiderId, usize>,
+    /// By the key of the rider's stream.
+    held: HashMap<Uuid, usize>,
 }
 
 impl DispatchActor {
@@ -107,7 +110,7 @@ impl DispatchActor {
                 if *held == 0 {
                     self.held.remove(rider);
                 } else {
-                    self.held.insert(rider.clone(), *held);
+                    self.held.insert(*rider, *held);
                 }
             }
             News::Stock { .. } => {}
@@ -148,7 +151,7 @@ impl DispatchActor {
 
     /// Of those on duty, whoever carries least; the nearest to the store first comes with more than one machine.
     fn free_rider(&self, store: StoreId) -> Option<RiderId> {
-        let held = |rider: &RiderId| self.held.get(rider).copied().unwrap_or(0);
+        let held = |rider: &RiderId| self.held.get(&rider.stream()).copied().unwrap_or(0);
         self.riders
             .riders_of(store)
             .into_iter()

@@ -8,11 +8,10 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::ledger::Book;
 use super::order::read;
 use super::tail::{Entry, FellBehind, News, Tail};
-use crate::order::{
-    Order, OrderId, RiderBook, RiderEvent, Stock, StockEvent, StoreId, Timestamp, replay,
-};
+use crate::order::{Order, OrderId, RiderBook, Stock, StoreId, Timestamp, replay};
 use crate::store::{Cursor, DbError, Readers, Recorded, StreamId, StreamKind};
 
 /// How many states are remembered while reading from disk, so that each event need not fold its stream anew.
@@ -49,7 +48,8 @@ impl Follower {
         &self.cursor
     }
 
-    /// Waits for news and hands it out, at least one entry, at most about `limit`.
+    /// Waits for news and hands it out, at least one entry, at most about `limit`. May be given up while it waits:
+    /// nothing is lost.
     pub async fn next(&mut self, limit: usize) -> Result<Vec<Arc<Entry>>, FollowError> {
         loop {
             let entries = self.now(limit).await?;
@@ -103,9 +103,61 @@ impl Follower {
         }
         let mut entries = Vec::with_capacity(rows.len());
         for row in &rows {
-            let entry = self.states.entry(row, &self.readers).await?;
+            entries.push(Arc::new(self.states.entry(row, &self.readers).await?));
+        }
+        // After the last wait: given up half-way, the same rows are read again.
+        for row in &rows {
             self.cursor.advance(row.position);
-            entries.push(Arc::new(entry));
+        }
+        Ok(entries)
+    }
+}
+
+/// Reads what lies between two cursors, once, for someone who was away.
+pub struct Replay {
+    readers: Readers,
+    from: Cursor,
+    until: Cursor,
+    states: States,
+}
+
+impl Replay {
+    pub fn new(readers: Readers, from: Cursor, until: Cursor) -> Self {
+        Self { readers, from, until, states: States::default() }
+    }
+
+    /// How many events lie between.
+    pub fn distance(&self) -> u64 {
+        self.until.marks().map(|mark| mark.position.saturating_sub(self.from.at(mark.shard))).sum()
+    }
+
+    /// The next of them, in sequence within each shard; none when all have been handed out.
+    pub async fn next(&mut self, limit: usize) -> Result<Option<Vec<Entry>>, FollowError> {
+        if self.distance() == 0 {
+            return Ok(None);
+        }
+        let rows = self.readers.after(&self.from, limit).await?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let mut entries = Vec::with_capacity(rows.len());
+        for row in &rows {
+            if self.until.has_passed(row.position) {
+                entries.push(self.states.entry(row, &self.readers).await?);
+            }
+            self.from.advance(row.position);
+        }
+        Ok(Some(entries))
+    }
+
+    /// The same for one stream alone.
+    pub async fn stream(&mut self, stream: StreamId) -> Result<Vec<Entry>, FollowError> {
+        let mut entries = Vec::new();
+        for row in self.readers.stream(stream, 0).await? {
+            let wanted = !self.from.has_passed(row.position) && self.until.has_passed(row.position);
+            if wanted {
+                entries.push(self.states.entry(&row, &self.readers).await?);
+            }
         }
         Ok(entries)
     }
@@ -166,47 +218,52 @@ impl States {
 
     async fn stock_news(&mut self, row: &Recorded, readers: &Readers) -> Result<Result<News, String>, DbError> {
         let store = StoreId::new(row.stream.id);
-        let mut stock = self.stocks.remove(&store).filter(|stock| stock.version() + 1 == row.version).unwrap_or_default();
-        let missing = readers.stream_page(row.stream, stock.version(), (row.version - stock.version()) as usize).await?;
-        let mut last = None;
-        for row in &missing {
-            let event = match StockEvent::read(&row.name, &row.data) {
-                Ok(event) => event,
-                Err(error) => return Ok(Err(error.to_string())),
-            };
-            stock = match stock.after(&event) {
-                Ok(stock) => stock,
-                Err(error) => return Ok(Err(error.to_string())),
-            };
-            last = Some(event);
-        }
-        let Some(event) = last else { return Ok(Err("an event that its own stream does not have".to_owned())) };
-        let levels = event.items().map(|item| (item, stock.level(item))).collect();
-        self.stocks.insert(store, stock);
-        Ok(Ok(News::Stock { store, event, levels }))
+        let book = self.stocks.remove(&store).unwrap_or_default();
+        Ok(turn_page(book, row, readers).await?.map(|(stock, event)| {
+            let news = <Stock as Book>::news(&store, event, &stock);
+            self.stocks.insert(store, stock);
+            news
+        }))
     }
 
     async fn rider_news(&mut self, row: &Recorded, readers: &Readers) -> Result<Result<News, String>, DbError> {
-        let mut book =
-            self.riders.remove(&row.stream.id).filter(|book| book.version() + 1 == row.version).unwrap_or_default();
-        let missing = readers.stream_page(row.stream, book.version(), (row.version - book.version()) as usize).await?;
-        let mut last = None;
-        for row in &missing {
-            let event = match RiderEvent::read(&row.name, &row.data) {
-                Ok(event) => event,
-                Err(error) => return Ok(Err(error.to_string())),
-            };
-            book = match book.after(&event) {
-                Ok(book) => book,
-                Err(error) => return Ok(Err(error.to_string())),
-            };
-            last = Some(event);
-        }
-        let Some(event) = last else { return Ok(Err("an event that its own stream does not have".to_owned())) };
-        let held = book.held().len();
-        self.riders.insert(row.stream.id, book);
-        Ok(Ok(News::Rider { rider: row.stream.id, event, held }))
+        let book = self.riders.remove(&row.stream.id).unwrap_or_default();
+        Ok(turn_page(book, row, readers).await?.map(|(book, event)| {
+            let news = News::Rider { rider: row.stream.id, event, held: book.held().len() };
+            self.riders.insert(row.stream.id, book);
+            news
+        }))
     }
+}
+
+/// The book after `row`: by that row alone if it is the next one, else by all that are missing.
+async fn turn_page<B: Book>(
+    mut book: B,
+    row: &Recorded,
+    readers: &Readers,
+) -> Result<Result<(B, B::Event), String>, DbError> {
+    if book.version() >= row.version {
+        book = B::default();
+    }
+    let missing = if book.version() + 1 == row.version {
+        vec![row.clone()]
+    } else {
+        readers.stream_page(row.stream, book.version(), (row.version - book.version()) as usize).await?
+    };
+    let mut last = None;
+    for row in &missing {
+        let event = match B::read(row) {
+            Ok(event) => event,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        book = match book.after(&event) {
+            Ok(book) => book,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        last = Some(event);
+    }
+    let Some(event) = last else { return Ok(Err("an event that its own stream does not have".to_owned())) };
+    Ok(Ok((book, event)))
 }
 
 fn fold_order(id: OrderId, history: &[Recorded]) -> Result<Option<Arc<Order>>, String> {

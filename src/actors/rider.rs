@@ -57,6 +57,6 @@ impl Book for RiderBook {
     }
 
     fn news(id: &RiderId, event: RiderEvent, after: &Self) -> News {
-        News::Rider { rider: id.clone(), event, held: after.held().len() }
+        News::Rider { rider: id.stream(), event, held: after.held().len() }
     }
 }

@@ -7,8 +7,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
+use uuid::Uuid;
 
-use crate::order::{ItemId, Level, Order, OrderEvent, RiderEvent, RiderId, StockEvent, StoreId, Timestamp};
+use crate::order::{ItemId, Level, Order, OrderEvent, RiderEvent, StockEvent, StoreId, Timestamp};
 use crate::store::{Position, StreamId};
 
 /// How many appends are kept. At 10,000 a second the slowest reader may be most of a second behind before it must
@@ -21,7 +22,8 @@ pub enum News {
     Order { before: Option<Arc<Order>>, events: Arc<[OrderEvent]>, after: Arc<Order> },
     /// With the levels of the items it touched, none for one that is not counted any more.
     Stock { store: StoreId, event: StockEvent, levels: Vec<(ItemId, Option<Level>)> },
-    Rider { rider: RiderId, event: RiderEvent, held: usize },
+    /// The rider by the key of their stream, and how many deliveries they hold now.
+    Rider { rider: Uuid, event: RiderEvent, held: usize },
 }
 
 /// One append as its readers see it. Its events have consecutive positions and versions.

@@ -12,6 +12,7 @@ mod cancel;
 mod command;
 mod deadline;
 mod deliver;
+mod document;
 mod dispatch;
 mod event;
 mod fold;
@@ -35,6 +36,7 @@ mod time;
 
 pub use command::{CommandName, OrderCommand};
 pub use deadline::{Deadline, Outcome};
+pub use document::OrderDocument;
 pub use event::{DeclineReason, OrderEvent, UnreadableEvent};
 pub use fold::replay;
 pub use id::{BadSubject, CommandId, CustomerId, ItemId, OrderId, OwnerId, RiderId, StoreId, Subject};

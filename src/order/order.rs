@@ -309,6 +309,8 @@ pub struct Order {
     pub preparation: Preparation,
     pub delivery: Delivery,
     pub stock: StockHold,
+    /// It was paid, or is due on delivery, and the store has seen it.
+    pub submitted: bool,
     /// Riders who no longer carry this order, in whose books it may still stand.
     pub releasing: Vec<RiderId>,
     /// Everything that this order held elsewhere has been given back or used up.
