@@ -1,7 +1,11 @@
 //! The backend of an order-and-delivery service. Read `order` first: what may happen to an order is all there.
 
+/// Every setting, its unit, its default and the reason for it.
+pub mod config;
 mod crash;
 /// What an order is and what may happen to it. Pure: no clock, no I/O.
 pub mod order;
 /// The journal, the views and the catalogue. The only folder that knows sqlx.
 pub mod store;
+/// The log and the metrics.
+pub mod telemetry;
