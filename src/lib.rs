@@ -1,5 +1,7 @@
 //! The backend of an order-and-delivery service. Read `order` first: what may happen to an order is all there.
 
+/// Who is asking: our own tokens, and what a checked one says.
+pub mod access;
 /// Every setting, its unit, its default and the reason for it.
 pub mod config;
 mod crash;
