@@ -5,6 +5,8 @@ pub mod access;
 /// Every setting, its unit, its default and the reason for it.
 pub mod config;
 mod crash;
+/// The public interface. The only folder that knows actix-web.
+pub mod http;
 /// What an order is and what may happen to it. Pure: no clock, no I/O.
 pub mod order;
 /// The journal, the views and the catalogue. The only folder that knows sqlx.

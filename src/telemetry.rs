@@ -31,7 +31,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 #[error("BAEDAL_LOG is no filter such as `info` or `baedal=debug`")]
 pub struct BadFilter(#[source] tracing_subscriber::filter::ParseError);
 
-/// Starts logging to standard error. A second call in one process changes nothing.
+/// Starts logging to standard error, panics included. A second call in one process changes nothing.
 pub fn start_log(format: LogFormat) -> Result<(), BadFilter> {
     let wanted = std::env::var(FILTER).unwrap_or_else(|_| "info".into());
     let filter: EnvFilter = wanted.parse().map_err(BadFilter)?;
@@ -46,10 +46,18 @@ pub fn start_log(format: LogFormat) -> Result<(), BadFilter> {
     } else {
         log.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
     };
-    if started.is_err() {
-        tracing::debug!("the log was started before");
+    match started {
+        Ok(()) => std::panic::set_hook(Box::new(log_panic)),
+        Err(_) => tracing::debug!("the log was started before"),
     }
     Ok(())
+}
+
+/// One line, inside the span of the request or the actor that panicked. Each is a bug of ours.
+fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let message = panic.payload_as_str().unwrap_or("no message");
+    let location = panic.location().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(panic.message = message, panic.location = location, "panicked");
 }
 
 /// What has been measured so far, to be rendered for a scrape.

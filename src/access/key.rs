@@ -28,6 +28,8 @@ pub enum KeyError {
     Directory { path: PathBuf, source: io::Error },
     #[error("cannot read the token key {}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
+    #[error("there is no token key at {}: the server makes one at its first start", path.display())]
+    Missing { path: PathBuf },
     #[error("cannot write the token key {}", path.display())]
     Unwritable { path: PathBuf, source: io::Error },
     /// Never replaced by a new key: that would end every token in use, and hide a damaged disk.
@@ -45,20 +47,26 @@ impl SigningKey {
     pub fn open(data_dir: &Path) -> Result<Self, KeyError> {
         std::fs::create_dir_all(data_dir)
             .map_err(|source| KeyError::Directory { path: data_dir.to_owned(), source })?;
+        match Self::read(data_dir) {
+            Err(KeyError::Missing { path }) => {
+                let made = Self::generate()?;
+                match write_once(data_dir, &path, &made.pkcs8) {
+                    Ok(true) => Ok(made),
+                    Ok(false) => Self::read(data_dir),
+                    Err(source) => Err(KeyError::Unwritable { path, source }),
+                }
+            }
+            read => read,
+        }
+    }
+
+    /// Reads the key in `data_dir`, for those who must not make one: a token signed with a new key in the wrong
+    /// directory would look good and open nothing.
+    pub fn read(data_dir: &Path) -> Result<Self, KeyError> {
         let path = data_dir.join(FILE_NAME);
         match std::fs::read(&path) {
             Ok(pkcs8) => Self::from_pkcs8(pkcs8).ok_or(KeyError::Damaged { path }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let made = Self::generate()?;
-                let written = write_once(data_dir, &path, &made.pkcs8)
-                    .map_err(|source| KeyError::Unwritable { path: path.clone(), source })?;
-                if written {
-                    return Ok(made);
-                }
-                let theirs =
-                    std::fs::read(&path).map_err(|source| KeyError::Unreadable { path: path.clone(), source })?;
-                Self::from_pkcs8(theirs).ok_or(KeyError::Damaged { path })
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(KeyError::Missing { path }),
             Err(source) => Err(KeyError::Unreadable { path, source }),
         }
     }

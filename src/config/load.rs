@@ -43,10 +43,9 @@ impl Config {
         let defaults = ::config::Config::try_from(&Config::default()).map_err(LoadError::Unusable)?;
         let mut sources = ::config::Config::builder().add_source(defaults);
         if let Some(path) = file {
-            let text = std::fs::read_to_string(&path)
-                .map_err(|source| LoadError::Unreadable { path: path.clone(), source })?;
-            // TOML's own message has lines and a caret; the file's name goes on top of it.
-            sources = sources.add_source(File::from_str(&text, FileFormat::Toml));
+            // Opened here first: the library's own message does not say why a file cannot be read.
+            std::fs::File::open(&path).map_err(|source| LoadError::Unreadable { path: path.clone(), source })?;
+            sources = sources.add_source(File::from(path).format(FileFormat::Toml));
         }
         let environment = Environment::with_prefix("BAEDAL").separator("__").try_parsing(true).source(environment);
         let config: Config = sources

@@ -5,6 +5,7 @@
 //! settings, and no module but its owner's interprets one. Built once, at start, by `cli`.
 
 mod check;
+mod database_url;
 mod load;
 mod span;
 
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use check::BadSetting;
+pub use database_url::DatabaseUrl;
 pub use load::{Flags, LoadError};
 pub use span::{Millis, Secs};
 
@@ -226,54 +228,4 @@ pub enum LogFormat {
     Auto,
     Human,
     Json,
-}
-
-/// The address of a database, which may hold a password: shown and logged without it.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct DatabaseUrl(String);
-
-impl DatabaseUrl {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The address with `***` for everything between the user's name and the last `@` before the host.
-    fn without_password(&self) -> String {
-        let Some((scheme, rest)) = self.0.split_once("://") else { return "***".into() };
-        let host_from = rest.find('/').unwrap_or(rest.len());
-        match rest[..host_from].rfind('@') {
-            Some(at) => {
-                let user = rest[..at].split(':').next().unwrap_or_default();
-                format!("{scheme}://{user}:***{}", &rest[at..])
-            }
-            None => self.0.clone(),
-        }
-    }
-}
-
-impl std::fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.without_password())
-    }
-}
-
-impl Serialize for DatabaseUrl {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.without_password())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_password_of_the_database_is_never_shown() {
-        for url in ["postgres://app:s3cret@db:5432/orders", "postgres://app:s3c@ret@db/orders", "s3cret"] {
-            let shown = format!("{:?}", DatabaseUrl(url.into()));
-            assert!(!shown.contains("s3c") && !shown.contains("ret@"), "{shown}");
-        }
-        assert_eq!(format!("{:?}", DatabaseUrl("postgres://db/orders".into())), "postgres://db/orders");
-    }
 }
