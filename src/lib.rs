@@ -2,6 +2,8 @@
 
 /// Who is asking: our own tokens, and what a checked one says.
 pub mod access;
+/// The command line.
+pub mod cli;
 /// Every setting, its unit, its default and the reason for it.
 pub mod config;
 mod crash;
