@@ -86,11 +86,7 @@ impl FromStr for Subject {
 
     fn from_str(text: &str) -> Result<Self, BadSubject> {
         let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'@' | b'-');
-        if (1..=64).contains(&text.len()) && text.bytes().all(fits) {
-            Ok(Self(text.into()))
-        } else {
-            Err(BadSubject)
-        }
+        if (1..=64).contains(&text.len()) && text.bytes().all(fits) { Ok(Self(text.into())) } else { Err(BadSubject) }
     }
 }
 

@@ -69,12 +69,32 @@ impl TryFrom<RawPoint> for Point {
 
 /// An address: what people read, and the point that distances are measured from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "RawPlace")]
 pub struct Place {
     pub text: Text<200>,
     #[serde(flatten)]
     pub point: Point,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<Text<32>>,
+}
+
+/// Serde's `flatten` would accept any other field and read twice as slowly.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPlace {
+    text: Text<200>,
+    lat: f64,
+    lng: f64,
+    #[serde(default)]
+    phone: Option<Text<32>>,
+}
+
+impl TryFrom<RawPlace> for Place {
+    type Error = BadPlace;
+
+    fn try_from(raw: RawPlace) -> Result<Self, BadPlace> {
+        Ok(Self { text: raw.text, point: Point::new(raw.lat, raw.lng)?, phone: raw.phone })
+    }
 }
 
 /// Where a store delivers.

@@ -1,0 +1,373 @@
+//! An order as it stands: what was agreed when it was placed, and how far it has come.
+//!
+//! Only `machine::after` builds the next state; nothing here decides anything.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{CustomerId, ItemId, OrderId, OwnerId, RiderId, StoreId};
+use super::money::Money;
+use super::party::Ended;
+use super::place_on_earth::{Place, Point};
+use super::policy::{PaymentMethod, SharedPolicy};
+use super::text::Text;
+use super::time::Timestamp;
+
+/// A token that stands for a card at the payment provider. Never logged, never mirrored.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CardToken(pub Text<200>);
+
+impl std::fmt::Debug for CardToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CardToken(***)")
+    }
+}
+
+/// The store as the order knows it: copied when the order was placed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoreRef {
+    pub id: StoreId,
+    pub name: Text<80>,
+    pub owner: OwnerId,
+    pub point: Point,
+}
+
+/// So many of one item, at the price of the day.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    pub item_id: ItemId,
+    pub name: Text<80>,
+    pub quantity: u32,
+    pub unit_price: Money,
+    pub total: Money,
+}
+
+/// What a courier carries.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parcel {
+    pub description: Text<200>,
+    pub size: Text<40>,
+    /// Grams.
+    pub weight_g: u32,
+    pub pick_up: Place,
+}
+
+/// What was agreed when the order was placed. Never changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Placement {
+    pub store: StoreRef,
+    pub customer_id: CustomerId,
+    pub policy: SharedPolicy,
+    pub lines: Vec<Line>,
+    pub total: Money,
+    pub destination: Place,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parcel: Option<Parcel>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<Text<500>>,
+    pub payment_method: PaymentMethod,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card_token: Option<CardToken>,
+}
+
+/// The placement is shared by every state of an order, and by everyone who shows one.
+pub type SharedPlacement = Arc<Placement>;
+
+/// How far the order has come, with exactly what is known then. `since` is when it came there.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OrderState {
+    /// Waiting for stock and payment to be settled.
+    Placed {
+        since: Timestamp,
+    },
+    /// The payment could not be settled at once and is tried again until its deadline.
+    AwaitingPayment {
+        since: Timestamp,
+    },
+    AwaitingAcceptance {
+        since: Timestamp,
+        reminded: bool,
+    },
+    Accepted {
+        since: Timestamp,
+        late: bool,
+    },
+    /// The deadline of preparation counts from acceptance.
+    Preparing {
+        accepted_at: Timestamp,
+        late: bool,
+    },
+    /// Waiting for a rider, or for the one who said yes to arrive.
+    Ready {
+        since: Timestamp,
+        reminded: bool,
+    },
+    PickedUp {
+        since: Timestamp,
+        late: bool,
+    },
+    Delivered {
+        since: Timestamp,
+        reminded: bool,
+    },
+    Completed,
+    Rejected {
+        reason: Option<Text<200>>,
+    },
+    Cancelled(Ended),
+}
+
+/// The wire name of an [`OrderState`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Placed,
+    AwaitingPayment,
+    AwaitingAcceptance,
+    Accepted,
+    Preparing,
+    Ready,
+    PickedUp,
+    Delivered,
+    Completed,
+    Rejected,
+    Cancelled,
+}
+
+impl Status {
+    pub const ALL: [Status; 11] = [
+        Status::Placed,
+        Status::AwaitingPayment,
+        Status::AwaitingAcceptance,
+        Status::Accepted,
+        Status::Preparing,
+        Status::Ready,
+        Status::PickedUp,
+        Status::Delivered,
+        Status::Completed,
+        Status::Rejected,
+        Status::Cancelled,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Status::Placed => "placed",
+            Status::AwaitingPayment => "awaiting_payment",
+            Status::AwaitingAcceptance => "awaiting_acceptance",
+            Status::Accepted => "accepted",
+            Status::Preparing => "preparing",
+            Status::Ready => "ready",
+            Status::PickedUp => "picked_up",
+            Status::Delivered => "delivered",
+            Status::Completed => "completed",
+            Status::Rejected => "rejected",
+            Status::Cancelled => "cancelled",
+        }
+    }
+
+    /// No one will do anything more for the customer: it is one of their past orders.
+    pub const fn is_closed(self) -> bool {
+        matches!(self, Status::Completed | Status::Rejected | Status::Cancelled)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PaymentStatus {
+    None,
+    /// Asked for; no answer yet.
+    Pending,
+    /// Could not be asked for, or got no answer in time; tried again.
+    Deferred,
+    Authorized,
+    Captured,
+    DueOnDelivery,
+    Collected,
+    Declined,
+    Voided,
+    Refunded,
+}
+
+/// Where the money is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Payment {
+    pub method: PaymentMethod,
+    pub status: PaymentStatus,
+    /// Counts the requests that may be told apart at the provider: each has its own idempotency key. A new one
+    /// begins only after a definite answer to the last.
+    pub attempt: u16,
+    pub token: Option<CardToken>,
+    /// The provider may have been asked for this attempt and has not answered for certain. Nothing may be
+    /// concluded, and the same key must be sent again until it has.
+    pub in_doubt: bool,
+    /// The store has approved, so an authorized amount is to be captured.
+    pub capture_due: bool,
+    /// Why the last try did not bring the money: a word of ours or of the provider's.
+    pub failure: Option<Text<80>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preparation {
+    None,
+    Waiting,
+    Started,
+    Finished,
+    /// The kitchen has confirmed that it stopped.
+    Cancelled,
+}
+
+/// Who carries the order and how far they are.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Delivery {
+    None,
+    /// A rider is wanted.
+    Offered,
+    /// Named by the store, or taken by the rider, and not yet entered in the rider's own book.
+    Assigned {
+        rider: RiderId,
+        how: Assignment,
+        since: Timestamp,
+    },
+    /// The rider has said yes.
+    Accepted {
+        rider: RiderId,
+    },
+    /// On its way; without a rider when the store carries it itself.
+    PickedUp {
+        rider: Option<RiderId>,
+    },
+    Delivered {
+        rider: Option<RiderId>,
+    },
+    Cancelled {
+        rider: Option<RiderId>,
+    },
+}
+
+/// How a rider came to a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Assignment {
+    /// The rider took it: entering it in their book is all that is left.
+    Claimed,
+    /// The store named them: they still have to say yes.
+    ByStore,
+    /// The store's own rider, who departs at once.
+    Own,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryStatus {
+    None,
+    Offered,
+    Assigned,
+    Accepted,
+    PickedUp,
+    Delivered,
+    Cancelled,
+}
+
+impl DeliveryStatus {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            DeliveryStatus::None => "none",
+            DeliveryStatus::Offered => "offered",
+            DeliveryStatus::Assigned => "assigned",
+            DeliveryStatus::Accepted => "accepted",
+            DeliveryStatus::PickedUp => "picked_up",
+            DeliveryStatus::Delivered => "delivered",
+            DeliveryStatus::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// What the order holds of the store's stock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StockHold {
+    /// The store does not count, or nothing was there.
+    None,
+    /// Asked for. Whether the store has set it aside is not known yet.
+    Wanted,
+    Reserved,
+    /// Sold or given back.
+    Ended,
+}
+
+/// An order that exists: at least its `order_placed` has happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    pub id: OrderId,
+    pub version: u32,
+    pub placement: SharedPlacement,
+    pub state: OrderState,
+    pub payment: Payment,
+    pub preparation: Preparation,
+    pub delivery: Delivery,
+    pub stock: StockHold,
+    /// Riders who no longer carry this order, in whose books it may still stand.
+    pub releasing: Vec<RiderId>,
+    /// Everything that this order held elsewhere has been given back or used up.
+    pub settled: bool,
+    pub placed_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+impl Order {
+    pub fn status(&self) -> Status {
+        match self.state {
+            OrderState::Placed { .. } => Status::Placed,
+            OrderState::AwaitingPayment { .. } => Status::AwaitingPayment,
+            OrderState::AwaitingAcceptance { .. } => Status::AwaitingAcceptance,
+            OrderState::Accepted { .. } => Status::Accepted,
+            OrderState::Preparing { .. } => Status::Preparing,
+            OrderState::Ready { .. } => Status::Ready,
+            OrderState::PickedUp { .. } => Status::PickedUp,
+            OrderState::Delivered { .. } => Status::Delivered,
+            OrderState::Completed => Status::Completed,
+            OrderState::Rejected { .. } => Status::Rejected,
+            OrderState::Cancelled(_) => Status::Cancelled,
+        }
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.status().is_closed()
+    }
+
+    /// It was rejected or cancelled: what it holds elsewhere goes back.
+    pub fn ended_early(&self) -> bool {
+        matches!(self.state, OrderState::Rejected { .. } | OrderState::Cancelled(_))
+    }
+
+    pub fn rider(&self) -> Option<&RiderId> {
+        self.delivery.rider()
+    }
+}
+
+impl Delivery {
+    pub fn status(&self) -> DeliveryStatus {
+        match self {
+            Delivery::None => DeliveryStatus::None,
+            Delivery::Offered => DeliveryStatus::Offered,
+            Delivery::Assigned { .. } => DeliveryStatus::Assigned,
+            Delivery::Accepted { .. } => DeliveryStatus::Accepted,
+            Delivery::PickedUp { .. } => DeliveryStatus::PickedUp,
+            Delivery::Delivered { .. } => DeliveryStatus::Delivered,
+            Delivery::Cancelled { .. } => DeliveryStatus::Cancelled,
+        }
+    }
+
+    pub fn rider(&self) -> Option<&RiderId> {
+        match self {
+            Delivery::None | Delivery::Offered => None,
+            Delivery::Assigned { rider, .. } | Delivery::Accepted { rider } => Some(rider),
+            Delivery::PickedUp { rider } | Delivery::Delivered { rider } | Delivery::Cancelled { rider } => {
+                rider.as_ref()
+            }
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! A store's stock as a stream of its own: set, restock, reserve, return, sell.
+//!
+//! Promised at every version: nothing is negative, what came in is on the shelf, set aside or sold, and each
+//! reservation ends once. A reservation is named by its order, so repeating a command changes nothing.
+
+use std::collections::{HashMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::event::UnreadableEvent;
+use super::id::{ItemId, OrderId};
+use super::machine::IllegalEvent;
+
+/// So many pieces of one item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pieces {
+    pub item_id: ItemId,
+    pub quantity: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StockCommand {
+    /// The shelf was counted. None: the item is not counted any more.
+    SetLevel {
+        item: ItemId,
+        available: Option<u32>,
+    },
+    Restock {
+        item: ItemId,
+        quantity: u32,
+    },
+    Reserve {
+        order: OrderId,
+        lines: Vec<Pieces>,
+    },
+    Return {
+        order: OrderId,
+    },
+    Sell {
+        order: OrderId,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StockEvent {
+    LevelSet { item: ItemId, available: Option<u32> },
+    Restocked { item: ItemId, quantity: u32 },
+    Reserved { order: OrderId, lines: Vec<Pieces> },
+    Returned { order: OrderId },
+    Sold { order: OrderId },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StockRefusal {
+    #[error("there is not enough of this item")]
+    OutOfStock(ItemId),
+    #[error("the reservation has ended already")]
+    Ended,
+    #[error("this item is not counted: set its stock first")]
+    NotCounted(ItemId),
+    #[error("a shelf holds at most {MAX_LEVEL} pieces of an item")]
+    TooMany,
+}
+
+/// Far above any shelf, far below where sums overflow.
+pub const MAX_LEVEL: u32 = 1_000_000_000;
+
+/// How many ended reservations are remembered, against a request that was under way when its order ended.
+/// Such a request lives for seconds; a store does not end a thousand orders in that time.
+const REMEMBERED: usize = 1_024;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Level {
+    pub available: u32,
+    pub reserved: u32,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stock {
+    levels: HashMap<ItemId, Level>,
+    open: HashMap<OrderId, Vec<Pieces>>,
+    ended: VecDeque<OrderId>,
+    version: u32,
+}
+
+impl Stock {
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// None for an item that is not counted.
+    pub fn level(&self, item: ItemId) -> Option<Level> {
+        self.levels.get(&item).copied()
+    }
+
+    pub fn levels(&self) -> impl Iterator<Item = (ItemId, Level)> + '_ {
+        self.levels.iter().map(|(item, level)| (*item, *level))
+    }
+
+    /// The orders for which something is set aside.
+    pub fn open_reservations(&self) -> impl Iterator<Item = OrderId> + '_ {
+        self.open.keys().copied()
+    }
+
+    /// None means that what the command asks for already holds.
+    pub fn decide(&self, command: &StockCommand) -> Result<Option<StockEvent>, StockRefusal> {
+        match command {
+            StockCommand::SetLevel { item, available } => {
+                if available.is_some_and(|level| level > MAX_LEVEL) {
+                    return Err(StockRefusal::TooMany);
+                }
+                let same = self.level(*item).map(|level| level.available) == *available;
+                Ok((!same).then_some(StockEvent::LevelSet { item: *item, available: *available }))
+            }
+            StockCommand::Restock { item, quantity } => {
+                let level = self.level(*item).ok_or(StockRefusal::NotCounted(*item))?;
+                let sum = level.available.checked_add(*quantity).filter(|sum| *sum <= MAX_LEVEL);
+                sum.ok_or(StockRefusal::TooMany)?;
+                Ok((*quantity > 0).then_some(StockEvent::Restocked { item: *item, quantity: *quantity }))
+            }
+            StockCommand::Reserve { order, lines } => self.reserve(*order, lines),
+            // Also without a reservation: one that is still under way must find that it has ended.
+            StockCommand::Return { order } => {
+                Ok((!self.ended.contains(order)).then_some(StockEvent::Returned { order: *order }))
+            }
+            StockCommand::Sell { order } => {
+                if self.open.contains_key(order) {
+                    Ok(Some(StockEvent::Sold { order: *order }))
+                } else {
+                    Ok(None)
+                }
+            }
+        }
+    }
+
+    fn reserve(&self, order: OrderId, lines: &[Pieces]) -> Result<Option<StockEvent>, StockRefusal> {
+        if self.open.contains_key(&order) {
+            return Ok(None);
+        }
+        if self.ended.contains(&order) {
+            return Err(StockRefusal::Ended);
+        }
+        let mut wanted: HashMap<ItemId, u32> = HashMap::new();
+        for line in lines {
+            let sum = wanted.entry(line.item_id).or_default();
+            *sum = sum.saturating_add(line.quantity);
+        }
+        for (item, quantity) in wanted {
+            if self.level(item).is_some_and(|level| level.available < quantity) {
+                return Err(StockRefusal::OutOfStock(item));
+            }
+        }
+        let counted = lines.iter().filter(|line| self.levels.contains_key(&line.item_id)).copied().collect();
+        Ok(Some(StockEvent::Reserved { order, lines: counted }))
+    }
+
+    pub fn after(mut self, event: &StockEvent) -> Result<Stock, IllegalEvent> {
+        let illegal = IllegalEvent { event: event.name(), version: self.version, status: "stock" };
+        self.apply(event).ok_or(illegal)?;
+        self.version += 1;
+        Ok(self)
+    }
+
+    fn apply(&mut self, event: &StockEvent) -> Option<()> {
+        match event {
+            StockEvent::LevelSet { item, available: Some(available) } => {
+                self.levels.entry(*item).or_default().available = *available;
+            }
+            StockEvent::LevelSet { item, available: None } => {
+                self.levels.remove(item);
+            }
+            StockEvent::Restocked { item, quantity } => {
+                let level = self.levels.get_mut(item)?;
+                level.available = level.available.checked_add(*quantity)?;
+            }
+            StockEvent::Reserved { order, lines } => {
+                for line in lines {
+                    let level = self.levels.get_mut(&line.item_id)?;
+                    level.available = level.available.checked_sub(line.quantity)?;
+                    level.reserved = level.reserved.checked_add(line.quantity)?;
+                }
+                self.open.insert(*order, lines.clone()).is_none().then_some(())?;
+            }
+            StockEvent::Returned { order } => {
+                for line in self.open.remove(order).unwrap_or_default() {
+                    // An item may have stopped being counted while some of it was set aside.
+                    if let Some(level) = self.levels.get_mut(&line.item_id) {
+                        level.reserved = level.reserved.saturating_sub(line.quantity);
+                        level.available = level.available.checked_add(line.quantity)?;
+                    }
+                }
+                self.end(*order);
+            }
+            StockEvent::Sold { order } => {
+                for line in self.open.remove(order)? {
+                    if let Some(level) = self.levels.get_mut(&line.item_id) {
+                        level.reserved = level.reserved.saturating_sub(line.quantity);
+                    }
+                }
+                self.end(*order);
+            }
+        }
+        Some(())
+    }
+
+    fn end(&mut self, order: OrderId) {
+        if self.ended.len() == REMEMBERED {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(order);
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct LevelBody {
+    item_id: ItemId,
+    available: Option<u32>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ReservedBody {
+    order_id: OrderId,
+    lines: Vec<Pieces>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OrderBody {
+    order_id: OrderId,
+}
+
+impl StockEvent {
+    pub const fn name(&self) -> &'static str {
+        match self {
+            StockEvent::LevelSet { .. } => "stock_level_set",
+            StockEvent::Restocked { .. } => "stock_restocked",
+            StockEvent::Reserved { .. } => "reservation_made",
+            StockEvent::Returned { .. } => "reservation_returned",
+            StockEvent::Sold { .. } => "reservation_sold",
+        }
+    }
+
+    pub fn data(&self) -> String {
+        let json = match self {
+            StockEvent::LevelSet { item, available } => {
+                serde_json::to_string(&LevelBody { item_id: *item, available: *available })
+            }
+            StockEvent::Restocked { item, quantity } => {
+                serde_json::to_string(&Pieces { item_id: *item, quantity: *quantity })
+            }
+            StockEvent::Reserved { order, lines } => {
+                serde_json::to_string(&ReservedBody { order_id: *order, lines: lines.clone() })
+            }
+            StockEvent::Returned { order } | StockEvent::Sold { order } => {
+                serde_json::to_string(&OrderBody { order_id: *order })
+            }
+        };
+        json.expect("stock events have string keys")
+    }
+
+    pub fn read(name: &str, data: &str) -> Result<Self, UnreadableEvent> {
+        let read = || -> Result<Option<Self>, serde_json::Error> {
+            Ok(Some(match name {
+                "stock_level_set" => {
+                    let LevelBody { item_id, available } = serde_json::from_str(data)?;
+                    StockEvent::LevelSet { item: item_id, available }
+                }
+                "stock_restocked" => {
+                    let Pieces { item_id, quantity } = serde_json::from_str(data)?;
+                    StockEvent::Restocked { item: item_id, quantity }
+                }
+                "reservation_made" => {
+                    let ReservedBody { order_id, lines } = serde_json::from_str(data)?;
+                    StockEvent::Reserved { order: order_id, lines }
+                }
+                "reservation_returned" => {
+                    StockEvent::Returned { order: serde_json::from_str::<OrderBody>(data)?.order_id }
+                }
+                "reservation_sold" => StockEvent::Sold { order: serde_json::from_str::<OrderBody>(data)?.order_id },
+                _ => return Ok(None),
+            }))
+        };
+        match read() {
+            Ok(Some(event)) => Ok(event),
+            Ok(None) => Err(UnreadableEvent { name: name.to_owned(), source: None }),
+            Err(source) => Err(UnreadableEvent { name: name.to_owned(), source: Some(source) }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    const SOUP: ItemId = ItemId::new(Uuid::from_u128(1));
+
+    fn order(n: u128) -> OrderId {
+        OrderId::new(Uuid::from_u128(n))
+    }
+
+    fn reserve(n: u128, quantity: u32) -> StockCommand {
+        StockCommand::Reserve { order: order(n), lines: vec![Pieces { item_id: SOUP, quantity }] }
+    }
+
+    fn given(commands: impl IntoIterator<Item = StockCommand>) -> Stock {
+        commands.into_iter().fold(Stock::default(), |stock, command| match stock.decide(&command).unwrap() {
+            Some(event) => {
+                let read = StockEvent::read(event.name(), &event.data()).unwrap();
+                assert_eq!(read, event, "an event reads back as it was written");
+                stock.after(&event).unwrap()
+            }
+            None => stock,
+        })
+    }
+
+    fn with_soup(available: u32) -> StockCommand {
+        StockCommand::SetLevel { item: SOUP, available: Some(available) }
+    }
+
+    #[test]
+    fn the_last_piece_goes_to_one_of_two_orders() {
+        let stock = given([with_soup(1), reserve(1, 1)]);
+        assert_eq!(stock.decide(&reserve(2, 1)), Err(StockRefusal::OutOfStock(SOUP)));
+        assert_eq!(stock.level(SOUP), Some(Level { available: 0, reserved: 1 }));
+    }
+
+    #[test]
+    fn reserving_twice_for_one_order_takes_once() {
+        let stock = given([with_soup(5), reserve(1, 2), reserve(1, 2)]);
+        assert_eq!(stock.level(SOUP), Some(Level { available: 3, reserved: 2 }));
+    }
+
+    #[test]
+    fn a_reservation_ends_once() {
+        let stock = given([with_soup(5), reserve(1, 2), StockCommand::Return { order: order(1) }]);
+        assert_eq!(stock.level(SOUP), Some(Level { available: 5, reserved: 0 }));
+        assert_eq!(stock.decide(&StockCommand::Return { order: order(1) }), Ok(None));
+        assert_eq!(stock.decide(&StockCommand::Sell { order: order(1) }), Ok(None));
+        assert_eq!(stock.decide(&reserve(1, 2)), Err(StockRefusal::Ended));
+    }
+
+    #[test]
+    fn what_is_returned_before_it_was_reserved_cannot_be_reserved_later() {
+        let stock = given([with_soup(5), StockCommand::Return { order: order(1) }]);
+        assert_eq!(stock.decide(&reserve(1, 2)), Err(StockRefusal::Ended));
+    }
+
+    #[test]
+    fn two_lines_of_one_item_are_counted_together() {
+        let lines = vec![Pieces { item_id: SOUP, quantity: 3 }, Pieces { item_id: SOUP, quantity: 3 }];
+        let both = StockCommand::Reserve { order: order(1), lines };
+        assert_eq!(given([with_soup(5)]).decide(&both), Err(StockRefusal::OutOfStock(SOUP)));
+    }
+
+    #[test]
+    fn an_item_that_is_not_counted_never_runs_out() {
+        let stock = given([reserve(1, 1_000)]);
+        assert_eq!(stock.level(SOUP), None);
+        assert_eq!(
+            stock.decide(&StockCommand::Restock { item: SOUP, quantity: 1 }),
+            Err(StockRefusal::NotCounted(SOUP))
+        );
+    }
+
+    #[test]
+    fn a_shelf_cannot_be_overfilled() {
+        let stock = given([with_soup(MAX_LEVEL)]);
+        let one_more = StockCommand::Restock { item: SOUP, quantity: 1 };
+        assert_eq!(stock.decide(&one_more), Err(StockRefusal::TooMany));
+    }
+}

@@ -1,0 +1,237 @@
+//! A batch of appends as one transaction of few statements.
+//!
+//! The first attempt believes the callers and lets the tables object. Only if they do, the batch is rolled
+//! back and tried once more after a look at what is there (`judge.rs`), so that a bad member costs the others
+//! time but never their outcome. Losers are known before positions are taken: positions have no gaps.
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteConnection;
+
+use super::Writer;
+use super::classify::Stop;
+use super::judge::{judge, malformed};
+use super::rows::RowsInsert;
+use crate::crash;
+use crate::store::{Append, Committed, DbError, Due, NotAppended, Position, SHARDS, Shard};
+
+/// For each member of a batch why it is left out, if it is.
+pub(super) type Verdicts = Vec<Option<NotAppended>>;
+
+const SHIFT: u32 = 48;
+
+/// The key of an event; the other direction is [`position_of`].
+pub(super) fn event_key(shard: Shard, position: u64) -> i64 {
+    // Positions stay below 2^48 by a check on `shards`.
+    (i64::from(shard.number()) << SHIFT) | position.cast_signed()
+}
+
+pub(super) fn position_of(key: i64) -> Option<Position> {
+    let shard = u8::try_from(key >> SHIFT).ok().and_then(Shard::new)?;
+    Some(Position { shard, position: (key & ((1 << SHIFT) - 1)).unsigned_abs() })
+}
+
+impl Writer {
+    pub(crate) async fn append(&mut self, batch: &[Append]) -> Result<Vec<Result<Committed, NotAppended>>, DbError> {
+        crash::point("journal.before_append");
+        let verdicts: Verdicts = batch.iter().map(malformed).collect();
+        match self.attempt(batch, verdicts.clone(), Look::Away).await {
+            Err(Stop::Conflict) => {}
+            Err(Stop::Failed(error)) => return Err(error),
+            Ok(outcomes) => return Ok(outcomes),
+        }
+        self.attempt(batch, verdicts, Look::First).await.map_err(|stop| match stop {
+            Stop::Failed(error) => error,
+            Stop::Conflict => DbError::Corrupt("the journal refuses what it allowed a moment before".into()),
+        })
+    }
+
+    async fn attempt(
+        &mut self,
+        batch: &[Append],
+        mut verdicts: Verdicts,
+        look: Look,
+    ) -> Result<Vec<Result<Committed, NotAppended>>, Stop> {
+        let mut connection = self.begin().await?;
+        let written = write(&mut connection, self.epoch, batch, &mut verdicts, look).await;
+        let places = self.end(connection, written).await?;
+        Ok(verdicts.into_iter().zip(places).map(|(verdict, place)| verdict.map_or(Ok(place), Err)).collect())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    First,
+    Away,
+}
+
+/// Everything up to the commit. A place for each member, meaningless for those with a verdict.
+async fn write(
+    connection: &mut SqliteConnection,
+    epoch: i64,
+    batch: &[Append],
+    verdicts: &mut Verdicts,
+    look: Look,
+) -> Result<Vec<Committed>, Stop> {
+    if look == Look::First {
+        judge(connection, batch, verdicts).await?;
+    }
+    let good = || batch.iter().zip(verdicts.iter()).filter(|(_, verdict)| verdict.is_none()).map(|(append, _)| append);
+    let mut next = take_positions(connection, epoch, batch, verdicts).await?;
+    let places = batch
+        .iter()
+        .zip(verdicts.iter())
+        .map(|(append, verdict)| {
+            let next = &mut next[usize::from(append.shard.number())];
+            let count = if verdict.is_none() { append.events.len() as u64 } else { 0 };
+            let first = Position { shard: append.shard, position: *next };
+            *next += count;
+            Committed { first, last: Position { position: *next - 1, ..first } }
+        })
+        .collect::<Vec<_>>();
+    insert_answers(connection, good()).await?;
+    insert_events(connection, epoch, batch, verdicts, &places).await?;
+    move_deadlines(connection, good()).await?;
+    Ok(places)
+}
+
+/// Takes as many positions of each shard as the good members need, and demands that the shards are still ours:
+/// one statement, so that no position is ever given under another epoch. Returns each shard's first.
+async fn take_positions(
+    connection: &mut SqliteConnection,
+    epoch: i64,
+    batch: &[Append],
+    verdicts: &Verdicts,
+) -> Result<[u64; SHARDS], Stop> {
+    let mut counts = [None::<u64>; SHARDS];
+    for (append, verdict) in batch.iter().zip(verdicts) {
+        let count = counts[usize::from(append.shard.number())].get_or_insert(0);
+        *count += if verdict.is_none() { append.events.len() as u64 } else { 0 };
+    }
+    let wanted: Vec<(usize, u64)> =
+        counts.iter().enumerate().filter_map(|(shard, count)| Some((shard, (*count)?))).collect();
+    let rows = sqlx::query(
+        "update shards set next_position = next_position + (j.value ->> 1) from json_each($1) j
+          where shard = (j.value ->> 0) and epoch = $2
+      returning shard, next_position",
+    )
+    .bind(serde_json::to_string(&wanted).expect("pairs of numbers are JSON"))
+    .bind(epoch)
+    .fetch_all(connection)
+    .await?;
+    if rows.len() != wanted.len() {
+        return Err(Stop::Failed(DbError::Fenced));
+    }
+    let mut next = [0; SHARDS];
+    for row in rows {
+        let (shard, after): (i64, i64) = (row.try_get_unchecked(0)?, row.try_get_unchecked(1)?);
+        let shard = shard as usize;
+        next[shard] = after.unsigned_abs() - counts[shard].unwrap_or(0);
+    }
+    Ok(next)
+}
+
+async fn insert_answers<'b>(
+    connection: &mut SqliteConnection,
+    good: impl Iterator<Item = &'b Append>,
+) -> Result<(), Stop> {
+    let answers: Vec<(String, i64, i64, String, u32)> = good
+        .filter_map(|append| {
+            let answer = append.answer?;
+            let version = append.expected_version + append.events.len() as u32;
+            let stream = append.stream.id.simple().to_string();
+            Some((answer.key.simple().to_string(), answer.fingerprint, append.at.as_micros(), stream, version))
+        })
+        .collect();
+    if answers.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "insert into answers (key, fingerprint, at, stream, version)
+         select unhex(value ->> 0), value ->> 1, value ->> 2, unhex(value ->> 3), value ->> 4 from json_each($1)",
+    )
+    .bind(serde_json::to_string(&answers).expect("numbers and hex are JSON"))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+static INSERT_EVENTS: RowsInsert = RowsInsert::new(
+    // `or fail`: a refused row ends in a rollback of it all, so SQLite need not keep what it takes to undo one statement.
+    "insert or fail into events
+     (id, stream, version, kind, at, by_whom, command, fingerprint, epoch, name, data)",
+    11,
+    "",
+);
+
+async fn insert_events(
+    connection: &mut SqliteConnection,
+    epoch: i64,
+    batch: &[Append],
+    verdicts: &Verdicts,
+    places: &[Committed],
+) -> Result<(), Stop> {
+    let mut rows = Vec::with_capacity(batch.len() * 2);
+    for ((append, _), place) in batch.iter().zip(verdicts).zip(places).filter(|((_, verdict), _)| verdict.is_none()) {
+        for (n, event) in append.events.iter().enumerate() {
+            let version = i64::from(append.expected_version) + n as i64 + 1;
+            rows.push((event_key(append.shard, place.first.position + n as u64), version, append, event));
+        }
+    }
+    for (mut insert, part) in INSERT_EVENTS.parts(&rows) {
+        for &(id, version, append, event) in part {
+            insert = insert
+                .bind(id)
+                .bind(append.stream.id.as_bytes().to_vec())
+                .bind(version)
+                .bind(append.stream.kind as i64)
+                .bind(append.at.as_micros())
+                .bind(append.by.clone())
+                .bind(append.command.uuid().as_bytes().to_vec())
+                .bind(append.fingerprint)
+                .bind(epoch)
+                .bind(event.name)
+                .bind(event.data.clone());
+        }
+        insert.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Keeps `deadlines` equal to the open streams. If a batch says something about a stream twice, the last word counts.
+async fn move_deadlines<'b>(
+    connection: &mut SqliteConnection,
+    good: impl Iterator<Item = &'b Append>,
+) -> Result<(), Stop> {
+    let mut last_word = std::collections::HashMap::new();
+    for append in good.filter(|append| append.due != Due::Unchanged) {
+        last_word.insert(append.stream.id, append);
+    }
+    let mut open: Vec<(String, u8, u8, Option<i64>)> = Vec::new();
+    let mut closed: Vec<String> = Vec::new();
+    for (stream, append) in last_word {
+        let stream = stream.simple().to_string();
+        match append.due {
+            Due::Open(due) => {
+                open.push((stream, append.stream.kind as u8, append.shard.number(), due.map(|due| due.as_micros())));
+            }
+            Due::Closed | Due::Unchanged => closed.push(stream),
+        }
+    }
+    if !open.is_empty() {
+        sqlx::query(
+            "insert into deadlines (stream, kind, shard, due_at)
+             select unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3 from json_each($1) where true
+                 on conflict (stream) do update set due_at = excluded.due_at",
+        )
+        .bind(serde_json::to_string(&open).expect("numbers and hex are JSON"))
+        .execute(&mut *connection)
+        .await?;
+    }
+    if !closed.is_empty() {
+        sqlx::query("delete from deadlines where stream in (select unhex(value) from json_each($1))")
+            .bind(serde_json::to_string(&closed).expect("hex is JSON"))
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
+}
