@@ -15,7 +15,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::order::{Subject, Timestamp};
+use crate::order::{CustomerId, OwnerId, Party, RiderId, Subject, Timestamp};
 
 pub use issuer::{IssuedToken, Issuer, SelfTestFailed};
 pub use key::{KeyError, SigningKey};
@@ -73,7 +73,20 @@ pub struct Caller {
     pub expires_at: Timestamp,
 }
 
-/// `customer:alice`, the form in which the journal names who did something.
+impl Caller {
+    /// The side of an order that this caller stands on.
+    pub fn party(&self) -> Party {
+        let subject = self.subject.clone();
+        match self.role {
+            Role::Customer => Party::Customer(CustomerId(subject)),
+            Role::Owner => Party::Store(OwnerId(subject)),
+            Role::Rider => Party::Rider(RiderId(subject)),
+            Role::Admin => Party::Operator(subject),
+        }
+    }
+}
+
+/// `customer:alice`, for people.
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.role, self.subject)

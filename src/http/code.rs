@@ -76,11 +76,20 @@ codes! {
     TokenExpired "token_expired" 401 "The token has expired",
         "The token was good and its time is over.",
         "Get a new token and repeat the request, with the same Idempotency-Key if it had one.";
+    PaymentDeclined "payment_declined" 402 "The payment was declined",
+        "The bank or the provider said no. The order was ended; it is listed with the past orders.",
+        "Place the order again with another means of payment and a fresh Idempotency-Key.";
     Forbidden "forbidden" 403 "Not with this role",
         "The token is good, but its role may not use this route.",
         "Use a token with a role that may. The description of the route says which.";
+    WrongRole "wrong_role" 403 "Not with this role",
+        "The order exists and concerns you, but this command is for another role. Nothing was changed.",
+        "Issue a command that allowed of the order lists.";
     NotFound "not_found" 404 "There is no such thing",
         "Nothing is at this path, or it is not yours to know about: the two are not told apart.",
+        "Check the id and the token.";
+    OrderNotFound "order_not_found" 404 "There is no such order",
+        "No order has this id, or it is not yours to know about: the two are not told apart.",
         "Check the id and the token.";
     MethodNotAllowed "method_not_allowed" 405 "Not with this method",
         "The path exists, but not for this method.",
@@ -91,6 +100,31 @@ codes! {
     RequestInProgress "request_in_progress" 409 "The same request is being worked on",
         "A request with the same Idempotency-Key has come before and is not answered yet.",
         "Wait for as long as Retry-After says and repeat: the answer will be the same.";
+    AlreadyPlaced "already_placed" 409 "The order exists already",
+        "An order with this id was placed before. Nothing was changed.",
+        "Read the order to see where it stands.";
+    WrongStatus "wrong_status" 409 "Not in the order's status",
+        "The order stands where this command cannot be carried out. Nothing was changed. order_status says where \
+         it stands, and allowed which commands you may issue now.",
+        "Issue one of the allowed commands, or wait until the order has moved on.";
+    NotByPolicy "not_by_policy" 409 "Not at this store",
+        "The store's policy does not have this step. Nothing was changed.",
+        "Issue one of the allowed commands.";
+    DeliveryTaken "delivery_taken" 409 "Another rider has it",
+        "Another rider was faster. Nothing was changed.",
+        "Look for another delivery.";
+    DeliveryNotOffered "delivery_not_offered" 409 "The delivery is not offered",
+        "Riders cannot take this delivery now: it waits for the kitchen, or the store decides who carries it.",
+        "Look for another delivery.";
+    RiderAtCapacity "rider_at_capacity" 409 "The rider's hands are full",
+        "The rider carries as many deliveries as a rider may. Nothing was changed.",
+        "Deliver one first, or choose another rider.";
+    PaymentInDoubt "payment_in_doubt" 409 "An earlier payment is not answered",
+        "The provider has not said yet whether the earlier payment went through. Another could charge twice.",
+        "Wait, and read the order: the service keeps asking the provider.";
+    OutOfStock "out_of_stock" 409 "Not in stock",
+        "The store has less than was ordered. The order was ended; it is listed with the past orders.",
+        "Read the menu and place another order with a fresh Idempotency-Key.";
     BodyTooLarge "body_too_large" 413 "The body is too large",
         "The body has more bytes than the server reads. Nothing was changed.",
         "Send less. The limit is in the detail.";
@@ -104,6 +138,12 @@ codes! {
     IdempotencyKeyReused "idempotency_key_reused" 422 "The Idempotency-Key belongs to another request",
         "This key came before with another body. Nothing was changed now.",
         "Use a fresh key for a new wish.";
+    PaymentMethodNotOffered "payment_method_not_offered" 422 "The store does not take this payment",
+        "The store's policy does not list this method of payment. Nothing was changed.",
+        "Choose a method that the store lists.";
+    UnavailableArea "unavailable_area" 422 "The store does not deliver there",
+        "The destination is outside of the store's area. The order was ended; it is listed with the past orders.",
+        "Choose another store or another destination, with a fresh Idempotency-Key.";
     Internal "internal" 500 "The server made a mistake",
         "Something failed that should not have. Whether the request was applied is not known.",
         "Repeat with the same Idempotency-Key, and tell the operator the trace_id.";

@@ -11,7 +11,7 @@ use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE}
 use actix_web::{HttpResponse, ResponseError};
 
 use crate::access::Unauthorized;
-use crate::order::OrderId;
+use crate::order::{OrderId, Rejection};
 
 use super::code::Code;
 use super::problem::{FieldError, Problem};
@@ -165,6 +165,34 @@ impl From<Unauthorized> for ApiError {
     }
 }
 
+impl Code {
+    pub(super) fn of_rejection(rejection: &Rejection) -> Self {
+        match rejection {
+            Rejection::NotFound | Rejection::NotYours => Self::OrderNotFound,
+            Rejection::AlreadyPlaced => Self::AlreadyPlaced,
+            Rejection::WrongStatus { .. } => Self::WrongStatus,
+            Rejection::WrongRole(_) => Self::WrongRole,
+            Rejection::NotByPolicy(_) => Self::NotByPolicy,
+            Rejection::DeliveryTaken => Self::DeliveryTaken,
+            Rejection::DeliveryNotOffered => Self::DeliveryNotOffered,
+            Rejection::RiderAtCapacity => Self::RiderAtCapacity,
+            Rejection::PaymentInDoubt => Self::PaymentInDoubt,
+            Rejection::PaymentMethodNotOffered => Self::PaymentMethodNotOffered,
+        }
+    }
+}
+
+impl From<Rejection> for ApiError {
+    fn from(rejection: Rejection) -> Self {
+        let error = Self::new(Code::of_rejection(&rejection));
+        match rejection {
+            // Whose order it is must not show in the words either.
+            Rejection::NotFound | Rejection::NotYours => error,
+            other => error.detail(other.to_string()),
+        }
+    }
+}
+
 /// Gathers everything that is wrong with a request, so that the caller hears it at once.
 #[derive(Debug, Default)]
 pub struct FieldErrors(Vec<FieldError>);
@@ -192,5 +220,41 @@ impl FieldErrors {
         let mut error = ApiError::new(Code::InvalidValue);
         error.0.errors = self.0;
         Err(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::{CommandName, Status};
+
+    fn rejections() -> [Rejection; 11] {
+        [
+            Rejection::NotFound,
+            Rejection::AlreadyPlaced,
+            Rejection::WrongStatus { command: CommandName::Cancel, status: Status::Delivered },
+            Rejection::NotYours,
+            Rejection::WrongRole(CommandName::Cancel),
+            Rejection::NotByPolicy(CommandName::Cancel),
+            Rejection::DeliveryTaken,
+            Rejection::DeliveryNotOffered,
+            Rejection::RiderAtCapacity,
+            Rejection::PaymentInDoubt,
+            Rejection::PaymentMethodNotOffered,
+        ]
+    }
+
+    #[test]
+    fn a_rejection_keeps_its_word_on_the_way_out() {
+        for rejection in rejections() {
+            assert_eq!(Code::of_rejection(&rejection).as_str(), rejection.code());
+        }
+    }
+
+    #[test]
+    fn somebody_elses_order_looks_like_none() {
+        let [none, theirs] = [Rejection::NotFound, Rejection::NotYours].map(ApiError::from);
+        assert_eq!(none.code(), theirs.code());
+        assert_eq!(none.to_string(), theirs.to_string());
     }
 }

@@ -1,5 +1,6 @@
 //! Bodies that can and cannot be read.
 
+use actix_web::HttpMessage as _;
 use actix_web::http::StatusCode;
 use actix_web::test::{TestRequest, call_service, init_service};
 use actix_web::web;
@@ -73,7 +74,15 @@ async fn a_body_that_is_too_large_is_refused_whether_it_says_so_or_not() {
     let body = json!({"lines": [], "note": "x".repeat(2_000)}).to_string();
     let announced = json_post("/t/fill", "{}").insert_header(("content-length", body.len().to_string()));
     assert_eq!(answer(announced).await.problem()["code"], "body_too_large");
-    assert_eq!(answer(json_post("/t/fill", body)).await.problem()["code"], "body_too_large");
+
+    // In pieces, and without a word about how many.
+    let app = serving!(services(&config()));
+    let spaces = futures_util::stream::repeat_with(|| Ok(web::Bytes::from_static(&[b' '; 512]))).take(8);
+    let payload = actix_web::dev::Payload::Stream { payload: spaces.boxed_local() };
+    let request = TestRequest::post().uri("/t/fill").insert_header(("content-type", "application/json"));
+    let (request, _) = request.to_request().replace_payload(payload);
+    assert!(!request.headers().contains_key("content-length"));
+    assert_eq!(call_service(&app, request).await.status(), StatusCode::PAYLOAD_TOO_LARGE);
 }
 
 #[actix_web::test]

@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::test::TestRequest;
 use serde_json::json;
 
-use super::{answer, answer_with, bind, config, services};
+use super::{answer, answer_with, bind, config, serve, services};
 
 #[actix_web::test]
 async fn a_path_without_a_route_is_a_problem() {
@@ -107,4 +107,21 @@ async fn an_address_that_is_taken_is_named() {
     let taken = first.local_addr().unwrap();
     let refused = bind(taken).unwrap_err();
     assert_eq!(refused.to_string(), format!("cannot listen on {taken}"));
+}
+
+#[actix_web::test]
+async fn a_server_answers_where_it_listens_until_it_is_stopped() {
+    let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut config = config();
+    config.http.workers = 1;
+    let server = serve(listener, &config.http, services(&config)).unwrap();
+    let handle = server.handle();
+    let running = actix_web::rt::spawn(server);
+    let answer = reqwest::get(format!("http://{address}/nowhere")).await.unwrap();
+    assert_eq!(answer.status().as_u16(), 404);
+    assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    handle.stop(true).await;
+    running.await.unwrap().unwrap();
+    assert!(reqwest::get(format!("http://{address}/livez")).await.is_err());
 }
