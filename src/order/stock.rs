@@ -46,8 +46,8 @@ pub enum StockEvent {
     LevelSet { item: ItemId, available: Option<u32> },
     Restocked { item: ItemId, quantity: u32 },
     Reserved { order: OrderId, lines: Vec<Pieces> },
-    Returned { order: OrderId },
-    Sold { order: OrderId },
+    Returned { order: OrderId, lines: Vec<Pieces> },
+    Sold { order: OrderId, lines: Vec<Pieces> },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -121,14 +121,12 @@ impl Stock {
             StockCommand::Reserve { order, lines } => self.reserve(*order, lines),
             // Also without a reservation: one that is still under way must find that it has ended.
             StockCommand::Return { order } => {
-                Ok((!self.ended.contains(order)).then_some(StockEvent::Returned { order: *order }))
+                let lines = self.open.get(order).cloned().unwrap_or_default();
+                Ok((!self.ended.contains(order)).then_some(StockEvent::Returned { order: *order, lines }))
             }
             StockCommand::Sell { order } => {
-                if self.open.contains_key(order) {
-                    Ok(Some(StockEvent::Sold { order: *order }))
-                } else {
-                    Ok(None)
-                }
+                let held = self.open.get(order).cloned();
+                Ok(held.map(|lines| StockEvent::Sold { order: *order, lines }))
             }
         }
     }
@@ -181,8 +179,9 @@ impl Stock {
                 }
                 self.open.insert(*order, lines.clone()).is_none().then_some(())?;
             }
-            StockEvent::Returned { order } => {
-                for line in self.open.remove(order).unwrap_or_default() {
+            StockEvent::Returned { order, lines } => {
+                (self.open.remove(order).unwrap_or_default() == *lines).then_some(())?;
+                for line in lines {
                     // An item may have stopped being counted while some of it was set aside.
                     if let Some(level) = self.levels.get_mut(&line.item_id) {
                         level.reserved = level.reserved.saturating_sub(line.quantity);
@@ -191,8 +190,9 @@ impl Stock {
                 }
                 self.end(*order);
             }
-            StockEvent::Sold { order } => {
-                for line in self.open.remove(order)? {
+            StockEvent::Sold { order, lines } => {
+                (self.open.remove(order)? == *lines).then_some(())?;
+                for line in lines {
                     if let Some(level) = self.levels.get_mut(&line.item_id) {
                         level.reserved = level.reserved.saturating_sub(line.quantity);
                     }
@@ -218,17 +218,23 @@ struct LevelBody {
 }
 
 #[derive(Serialize, Deserialize)]
-struct ReservedBody {
+struct ReservationBody {
     order_id: OrderId,
     lines: Vec<Pieces>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct OrderBody {
-    order_id: OrderId,
-}
-
 impl StockEvent {
+    /// The items whose levels it changes.
+    pub fn items(&self) -> impl Iterator<Item = ItemId> + '_ {
+        let (one, lines) = match self {
+            StockEvent::LevelSet { item, .. } | StockEvent::Restocked { item, .. } => (Some(*item), [].as_slice()),
+            StockEvent::Reserved { lines, .. }
+            | StockEvent::Returned { lines, .. }
+            | StockEvent::Sold { lines, .. } => (None, lines.as_slice()),
+        };
+        one.into_iter().chain(lines.iter().map(|line| line.item_id))
+    }
+
     pub const fn name(&self) -> &'static str {
         match self {
             StockEvent::LevelSet { .. } => "stock_level_set",
@@ -247,11 +253,10 @@ impl StockEvent {
             StockEvent::Restocked { item, quantity } => {
                 serde_json::to_string(&Pieces { item_id: *item, quantity: *quantity })
             }
-            StockEvent::Reserved { order, lines } => {
-                serde_json::to_string(&ReservedBody { order_id: *order, lines: lines.clone() })
-            }
-            StockEvent::Returned { order } | StockEvent::Sold { order } => {
-                serde_json::to_string(&OrderBody { order_id: *order })
+            StockEvent::Reserved { order, lines }
+            | StockEvent::Returned { order, lines }
+            | StockEvent::Sold { order, lines } => {
+                serde_json::to_string(&ReservationBody { order_id: *order, lines: lines.clone() })
             }
         };
         json.expect("stock events have string keys")
@@ -268,14 +273,14 @@ impl StockEvent {
                     let Pieces { item_id, quantity } = serde_json::from_str(data)?;
                     StockEvent::Restocked { item: item_id, quantity }
                 }
-                "reservation_made" => {
-                    let ReservedBody { order_id, lines } = serde_json::from_str(data)?;
-                    StockEvent::Reserved { order: order_id, lines }
+                "reservation_made" | "reservation_returned" | "reservation_sold" => {
+                    let ReservationBody { order_id: order, lines } = serde_json::from_str(data)?;
+                    match name {
+                        "reservation_made" => StockEvent::Reserved { order, lines },
+                        "reservation_returned" => StockEvent::Returned { order, lines },
+                        _ => StockEvent::Sold { order, lines },
+                    }
                 }
-                "reservation_returned" => {
-                    StockEvent::Returned { order: serde_json::from_str::<OrderBody>(data)?.order_id }
-                }
-                "reservation_sold" => StockEvent::Sold { order: serde_json::from_str::<OrderBody>(data)?.order_id },
                 _ => return Ok(None),
             }))
         };

@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use uuid::Uuid;
 
 use super::{
-    Answer, Append, Committed, Cursor, DbError, NotAppended, OpenError, OpenStream, Recorded, StreamId, StreamKind,
-    sqlite,
+    Answer, Append, Catalogue, CatalogueChange, Committed, Cursor, DbError, NewAnswer, NotAppended, OpenError,
+    OpenStream, Recorded, StreamId, StreamKind, Views, sqlite,
 };
+use crate::order::Timestamp;
 
 /// Where the data is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,14 +25,15 @@ pub enum DataPlace {
 pub struct Engine {
     pub writer: Writer,
     pub readers: Readers,
+    pub views: Views,
 }
 
 impl Engine {
     /// Opens the database, brings its schema up to date and makes this process its only writer.
     pub async fn open(place: &DataPlace) -> Result<Engine, OpenError> {
         let DataPlace::Directory(directory) = place;
-        let (writer, readers) = sqlite::open(directory).await?;
-        Ok(Engine { writer: Writer::Sqlite(writer), readers: Readers::Sqlite(readers) })
+        let (writer, readers, views) = sqlite::open(directory).await?;
+        Ok(Engine { writer: Writer::Sqlite(writer), readers: Readers::Sqlite(readers), views: Views::Sqlite(views) })
     }
 }
 
@@ -63,6 +65,35 @@ impl Writer {
     pub async fn recover(&mut self, batch: &[Append]) -> Result<Vec<Result<Committed, NotAppended>>, DbError> {
         match self {
             Writer::Sqlite(writer) => writer.recover(batch).await,
+        }
+    }
+
+    /// Writes one change of the catalogue, and the answer to the request that asked for it, if it came with a key.
+    ///
+    /// [`NotAppended::VersionConflict`]: the revision that the change was made on is gone.
+    /// [`NotAppended::AnsweredBefore`]: the key was used. Either way nothing was written.
+    pub async fn write_catalogue(
+        &mut self,
+        change: &CatalogueChange,
+        answer: Option<&NewAnswer>,
+    ) -> Result<Result<(), NotAppended>, DbError> {
+        match self {
+            Writer::Sqlite(writer) => writer.write_catalogue(change, answer).await,
+        }
+    }
+
+    /// Keeps the answer to a request that changes nothing else here; refused if its key has one.
+    pub async fn remember_answer(&mut self, answer: &NewAnswer) -> Result<Result<(), NotAppended>, DbError> {
+        match self {
+            Writer::Sqlite(writer) => writer.remember_answer(answer).await,
+        }
+    }
+
+    /// Forgets at most `limit` of the answers given before a time, the oldest first, and says how many. A
+    /// limit keeps the appends waiting for milliseconds only.
+    pub async fn forget_answers(&mut self, before: Timestamp, limit: usize) -> Result<u64, DbError> {
+        match self {
+            Writer::Sqlite(writer) => writer.forget_answers(before, limit as i64).await,
         }
     }
 
@@ -155,6 +186,13 @@ impl Readers {
     ) -> Result<Vec<StreamId>, DbError> {
         match self {
             Readers::Sqlite(readers) => readers.streams_of(kind, after, limit as i64).await,
+        }
+    }
+
+    /// All stores, menus and stores' own riders as of one moment.
+    pub async fn catalogue(&self) -> Result<Catalogue, DbError> {
+        match self {
+            Readers::Sqlite(readers) => readers.catalogue().await,
         }
     }
 

@@ -140,6 +140,16 @@ pub enum Answer {
     Body { fingerprint: i64, status: u16, body: String },
 }
 
+/// The answer to a request that makes no stream, on its way into the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewAnswer {
+    pub key: AnswerKey,
+    pub at: Timestamp,
+    pub status: u16,
+    /// JSON.
+    pub body: String,
+}
+
 /// Where an event stands in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Position {

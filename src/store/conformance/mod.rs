@@ -3,14 +3,19 @@
 //! A promise is an async function of a [`Place`]; [`on_every_engine`] makes a test of it for each engine.
 
 mod appending;
+mod catalogue;
 mod doubt;
 mod opening;
 mod reading;
+mod viewing;
+
+use std::path::Path;
 
 use uuid::Uuid;
 
 use super::{
-    AnswerKey, Append, DataPlace, Due, Engine, NewEvent, Readers, Recorded, Shard, StreamId, StreamKind, Writer,
+    AnswerKey, Append, DataPlace, Due, Engine, NewEvent, OpenError, Readers, Recorded, Shard, StreamId, StreamKind,
+    Writer,
 };
 use crate::order::{CommandId, StoreId, Timestamp};
 
@@ -24,16 +29,20 @@ impl Place {
         Self { directory: tempfile::tempdir().unwrap() }
     }
 
-    pub(super) fn data(&self) -> DataPlace {
-        DataPlace::Directory(self.directory.path().to_owned())
-    }
-
-    pub(super) fn path(&self) -> &std::path::Path {
+    pub(super) fn path(&self) -> &Path {
         self.directory.path()
     }
 
     pub(super) async fn open(&self) -> Engine {
-        Engine::open(&self.data()).await.unwrap()
+        self.try_open().await.unwrap()
+    }
+
+    pub(super) async fn try_open(&self) -> Result<Engine, OpenError> {
+        Self::at(self.path()).await
+    }
+
+    pub(super) async fn at(directory: &Path) -> Result<Engine, OpenError> {
+        Engine::open(&DataPlace::Directory(directory.to_owned())).await
     }
 
     /// A second process that somehow got past the lock.

@@ -1,17 +1,17 @@
 //! What is refused at the door.
 
 use super::{Place, append, append_one, on_every_engine, whole_journal};
-use crate::store::{Engine, OpenError};
+use crate::store::OpenError;
 
-on_every_engine!(a_second_process_is_refused, a_journal_that_was_closed_opens_with_all_it_had,);
+on_every_engine!(a_second_process_is_refused, a_journal_that_was_closed_opens_with_all_it_had);
 
 async fn a_second_process_is_refused(place: Place) {
     let engine = place.open().await;
-    assert!(matches!(Engine::open(&place.data()).await, Err(OpenError::InUse { .. })));
-    let readers = engine.readers.clone();
+    assert!(matches!(place.try_open().await, Err(OpenError::InUse { .. })));
+    let views = engine.views.clone();
     drop(engine);
-    assert!(matches!(Engine::open(&place.data()).await, Err(OpenError::InUse { .. })), "readers still use it");
-    drop(readers);
+    assert!(matches!(place.try_open().await, Err(OpenError::InUse { .. })), "someone still looks at the views");
+    drop(views);
     place.open().await;
 }
 

@@ -35,14 +35,9 @@ impl Writer {
         crash::point("journal.before_append");
         let verdicts: Verdicts = batch.iter().map(malformed).collect();
         match self.attempt(batch, verdicts.clone(), Look::Away).await {
-            Err(Stop::Conflict) => {}
-            Err(Stop::Failed(error)) => return Err(error),
-            Ok(outcomes) => return Ok(outcomes),
+            Err(Stop::Conflict) => self.attempt(batch, verdicts, Look::First).await.map_err(Stop::into_error),
+            outcomes => outcomes.map_err(Stop::into_error),
         }
-        self.attempt(batch, verdicts, Look::First).await.map_err(|stop| match stop {
-            Stop::Failed(error) => error,
-            Stop::Conflict => DbError::Corrupt("the journal refuses what it allowed a moment before".into()),
-        })
     }
 
     async fn attempt(

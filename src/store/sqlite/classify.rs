@@ -4,7 +4,7 @@
 //! not happen; at COMMIT itself only the errors count as definite that SQLite raises before the commit record
 //! is complete, and only if the transaction could still be rolled back.
 
-use crate::store::DbError;
+use crate::store::{DbError, NotAppended};
 
 /// SQLite's primary result codes (<https://www.sqlite.org/rescode.html>); an extended code carries one in its
 /// lowest byte.
@@ -21,6 +21,26 @@ pub(super) enum Stop {
     /// A member of the batch broke a rule that the tables keep: a version or an idempotency key twice, or a
     /// version left out. Which one, the database does not say.
     Conflict,
+    /// Nothing is wrong but what was asked for.
+    Refused(NotAppended),
+}
+
+impl Stop {
+    /// For transactions that have no refusals: one would be our own bug.
+    pub(super) fn into_error(self) -> DbError {
+        match self {
+            Stop::Failed(error) => error,
+            Stop::Conflict => DbError::Corrupt("the tables refuse what the transaction made sure of".into()),
+            Stop::Refused(refusal) => DbError::Corrupt(refusal.to_string()),
+        }
+    }
+
+    pub(super) fn into_refusal<T>(self) -> Result<Result<T, NotAppended>, DbError> {
+        match self {
+            Stop::Refused(refusal) => Ok(Err(refusal)),
+            Stop::Failed(_) | Stop::Conflict => Err(self.into_error()),
+        }
+    }
 }
 
 impl From<DbError> for Stop {

@@ -4,18 +4,26 @@
 //! to checkpoint. `views.sqlite3` is derived from it and synced now and then. Nothing here is seen outside
 //! [`crate::store`]: `engine.rs` passes the calls on.
 
+mod answers;
 mod append;
+mod catalogue;
 mod classify;
 mod judge;
+mod lists;
 mod open;
 mod open_streams;
 mod read;
 mod recover;
 mod rows;
+#[cfg(test)]
+mod tests;
+mod views;
 mod writer;
 
-pub(super) use open::{Files, open};
+use open::Files;
+pub(super) use open::open;
 pub(super) use read::Readers;
+pub(super) use views::Views;
 #[cfg(test)]
 pub(crate) use writer::CommitFault;
 pub(super) use writer::Writer;

@@ -5,7 +5,8 @@
 //! to `baedal verify`.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::os::unix::fs::DirBuilderExt;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +17,11 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{ConnectOptions, Connection};
 
 use super::classify::is_damage;
-use super::{Readers, Writer};
-use crate::store::OpenError;
+use super::{Readers, Views, Writer};
+use crate::store::{DbError, OpenError, Reader};
 
 static JOURNAL_SCHEMA: Migrator = sqlx::migrate!("migrations/sqlite/journal");
+static VIEWS_SCHEMA: Migrator = sqlx::migrate!("migrations/sqlite/views");
 
 /// The first SQLite without the WAL-reset bug (<https://www.sqlite.org/wal.html#walresetbug>), by which a
 /// commit beside a checkpoint could be lost.
@@ -40,7 +42,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(500);
 /// The files of a data directory. The directory is locked as long as any clone of this lives.
 #[derive(Clone)]
 pub(crate) struct Files {
-    pub(super) journal: PathBuf,
+    journal: PathBuf,
+    views: PathBuf,
     _lock: Arc<File>,
 }
 
@@ -49,22 +52,23 @@ impl Files {
     /// two processes would each believe to be the only writer.
     fn lock(directory: &Path) -> Result<Self, OpenError> {
         let not_writable = |source| OpenError::NotWritable { path: directory.to_owned(), source };
-        // Orders carry names and addresses: no one but the owner of the process may look.
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(not_writable)?;
-        let mut options = OpenOptions::new();
-        options.create(true).truncate(false).write(true);
-        let lock = options.open(directory.join("lock")).map_err(not_writable)?;
+        let lock = private_file(&directory.join("lock")).map_err(not_writable)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { journal: directory.join("journal.sqlite3"), _lock: Arc::new(lock) }),
-            Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: directory.to_owned() }),
-            Err(TryLockError::Error(source)) => Err(not_writable(source)),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { path: directory.to_owned() }),
+            Err(TryLockError::Error(source)) => return Err(not_writable(source)),
         }
+        let (journal, views) = (directory.join("journal.sqlite3"), directory.join("views.sqlite3"));
+        for file in [&journal, &views] {
+            private_file(file).map_err(not_writable)?;
+        }
+        Ok(Self { journal, views, _lock: Arc::new(lock) })
     }
 
     /// For the one connection that writes the journal, and checkpoints it.
     pub(super) fn journal_writer(&self) -> SqliteConnectOptions {
         connection(&self.journal)
-            .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             // NORMAL would lose acknowledged commits at a power loss, and wins 5 to 18 % at usual batch sizes.
             .synchronous(SqliteSynchronous::Full)
@@ -74,10 +78,26 @@ impl Files {
             .pragma("cache_size", "-65536")
     }
 
-    /// Readers cannot write, and never checkpoint: two who checkpoint were what the WAL-reset bug needed.
-    fn journal_reader(&self) -> SqliteConnectOptions {
-        connection(&self.journal).pragma("query_only", "on").pragma("wal_autocheckpoint", "0").row_buffer_size(512)
+    /// For the one connection that writes the views.
+    fn views_writer(&self) -> SqliteConnectOptions {
+        connection(&self.views)
+            .journal_mode(SqliteJournalMode::Wal)
+            // What is lost with the last transactions is made again: see the schema.
+            .synchronous(SqliteSynchronous::Normal)
+            .pragma("journal_size_limit", "67108864")
+            .pragma("cache_size", "-65536")
     }
+}
+
+/// Opens the file, and makes it if need be. Orders carry names and addresses: no one but the user of the process may
+/// look. SQLite takes an empty file for a new database, and gives its log the rights of the file.
+fn private_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
+}
+
+/// Readers cannot write, and never checkpoint: two who checkpoint were what the WAL-reset bug needed.
+fn reader(file: &Path) -> SqliteConnectOptions {
+    connection(file).pragma("query_only", "on").pragma("wal_autocheckpoint", "0").row_buffer_size(512)
 }
 
 fn connection(file: &Path) -> SqliteConnectOptions {
@@ -89,19 +109,36 @@ fn connection(file: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-pub(crate) async fn open(directory: &Path) -> Result<(Writer, Readers), OpenError> {
+pub(crate) async fn open(directory: &Path) -> Result<(Writer, Readers, Views), OpenError> {
     let files = Files::lock(directory)?;
-    let mut connection = connect(&files.journal, files.journal_writer()).await?;
-    check_version(&mut connection, &files.journal).await?;
-    check_pragma(&mut connection, &files.journal, "pragma journal_mode", ("journal_mode", "wal")).await?;
-    check_pragma(&mut connection, &files.journal, "pragma synchronous", ("synchronous", "2")).await?;
-    migrate(&JOURNAL_SCHEMA, &mut connection, &files.journal).await?;
-    check_journal(&mut connection, &files.journal).await?;
-    let writer = Writer::take_over(files.clone(), connection)
-        .await
-        .map_err(|source| OpenError::Failed { file: files.journal.clone(), source })?;
-    let readers = Readers::new(pool(READERS, files.journal_reader()), files);
-    Ok((writer, readers))
+    let views = open_views(&files).await?;
+    let (writer, readers) = open_journal(&files).await?;
+    check_cursors(&views, &readers, &files.views).await?;
+    Ok((writer, readers, views))
+}
+
+async fn open_journal(files: &Files) -> Result<(Writer, Readers), OpenError> {
+    let file = &files.journal;
+    let mut connection = connect(file, files.journal_writer()).await?;
+    check_version(&mut connection, file).await?;
+    check_pragma(&mut connection, file, "pragma journal_mode", ("journal_mode", "wal")).await?;
+    check_pragma(&mut connection, file, "pragma synchronous", ("synchronous", "2")).await?;
+    migrate(&JOURNAL_SCHEMA, &mut connection, file).await?;
+    check_structure(&mut connection, file, "pragma quick_check(shards)").await?;
+    check_structure(&mut connection, file, "pragma quick_check(deadlines)").await?;
+    check_last_events(&mut connection, file).await?;
+    let writer = Writer::take_over(files.clone(), connection).await.map_err(|error| refusal(file, error))?;
+    Ok((writer, Readers::new(pool(READERS, reader(file)), files.clone())))
+}
+
+async fn open_views(files: &Files) -> Result<Views, OpenError> {
+    let file = &files.views;
+    let mut connection = connect(file, files.views_writer()).await?;
+    check_pragma(&mut connection, file, "pragma journal_mode", ("journal_mode", "wal")).await?;
+    migrate(&VIEWS_SCHEMA, &mut connection, file).await?;
+    check_structure(&mut connection, file, "pragma quick_check(cursors)").await?;
+    connection.close().await.map_err(|error| refusal(file, error))?;
+    Ok(Views::new(pool(1, files.views_writer()), pool(READERS, reader(file)), files.clone()))
 }
 
 /// A pool that connects when first used: opening must not wait for connections nobody needs yet.
@@ -141,7 +178,7 @@ async fn check_version(connection: &mut SqliteConnection, file: &Path) -> Result
 }
 
 /// Reads a setting back: SQLite answers a pragma that it cannot follow with silence.
-async fn check_pragma(
+pub(super) async fn check_pragma(
     connection: &mut SqliteConnection,
     file: &Path,
     query: &'static str,
@@ -160,17 +197,17 @@ async fn migrate(schema: &Migrator, connection: &mut SqliteConnection, file: &Pa
     })
 }
 
-/// The part of the check for damage whose cost does not grow with the journal: the structure of the small
-/// tables, and for each shard that its last event stands exactly before its next position. A file that was cut
-/// off, or mixed from two backups, fails here; a flipped bit in an old page is found when that page is read.
-async fn check_journal(connection: &mut SqliteConnection, file: &Path) -> Result<(), OpenError> {
-    for query in ["pragma quick_check(shards)", "pragma quick_check(deadlines)"] {
-        let found: String =
-            sqlx::query_scalar(query).fetch_one(&mut *connection).await.map_err(|error| refusal(file, error))?;
-        if found != "ok" {
-            return Err(OpenError::Damaged { file: file.to_owned(), what: found });
-        }
-    }
+/// Checks one table and its indexes page by page, and so only small ones: `shards` has 64 rows, `cursors` a
+/// handful, and the rows of `deadlines` are the open streams, which are all read at start anyway.
+async fn check_structure(connection: &mut SqliteConnection, file: &Path, query: &'static str) -> Result<(), OpenError> {
+    let what: String = sqlx::query_scalar(query).fetch_one(connection).await.map_err(|error| refusal(file, error))?;
+    if what == "ok" { Ok(()) } else { Err(OpenError::Damaged { file: file.to_owned(), what }) }
+}
+
+/// For each shard, its last event must stand right before its next position: 64 look-ups however long the journal.
+/// A file that was cut off, or put together from two backups, fails here; a flipped bit in an old page is found
+/// when that page is read.
+async fn check_last_events(connection: &mut SqliteConnection, file: &Path) -> Result<(), OpenError> {
     let torn: Vec<i64> = sqlx::query_scalar(
         "select s.shard from shards s
           where s.next_position - 1 <> coalesce(
@@ -181,9 +218,22 @@ async fn check_journal(connection: &mut SqliteConnection, file: &Path) -> Result
     .await
     .map_err(|error| refusal(file, error))?;
     if torn.is_empty() {
-        Ok(())
-    } else {
-        let what = format!("the last events of shards {torn:?} are missing");
-        Err(OpenError::Damaged { file: file.to_owned(), what })
+        return Ok(());
     }
+    let what = format!("the last events of shards {torn:?} are missing");
+    Err(OpenError::Damaged { file: file.to_owned(), what })
+}
+
+/// A cursor ahead of the journal belongs to another journal, or the journal was restored from an older backup: what
+/// is appended next would never be looked at.
+async fn check_cursors(views: &Views, readers: &Readers, file: &Path) -> Result<(), OpenError> {
+    let unread = |error: DbError| OpenError::Damaged { file: file.to_owned(), what: error.to_string() };
+    let head = readers.head().await.map_err(unread)?;
+    for reader in [Reader::OrderView, Reader::Messages, Reader::KafkaBridge] {
+        let cursor = views.cursor(reader).await.map_err(unread)?;
+        if cursor.marks().any(|mark| !head.has_passed(mark)) {
+            return Err(OpenError::ViewsAhead { file: file.to_owned() });
+        }
+    }
+    Ok(())
 }

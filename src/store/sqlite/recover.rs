@@ -19,10 +19,7 @@ impl Writer {
         self.disconnect();
         let mut connection = self.begin().await?;
         let work = move_on(&mut connection, self.owner, batch).await;
-        let (epoch, found) = self.end(connection, work).await.map_err(|stop| match stop {
-            Stop::Failed(error) => error,
-            Stop::Conflict => DbError::Corrupt("shards: no constraint can be broken by a new epoch".into()),
-        })?;
+        let (epoch, found) = self.end(connection, work).await.map_err(Stop::into_error)?;
         self.epoch = epoch;
         Ok(batch.iter().map(|append| outcome(append, &found)).collect())
     }

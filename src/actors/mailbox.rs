@@ -1,0 +1,297 @@
+//! The only place that sends and waits.
+//!
+//! actix's mailbox capacity is no bound: every clone of an address has a slot of its own, `send` on a full mailbox
+//! gets in through a clone, and `do_send` never looks (actix issues 329 and 515). So the bound is ours: a permit
+//! travels inside each message and comes home when the message has been answered or thrown away, also when its
+//! asker has long gone.
+//!
+//! A refusal at the door ([`Refusal::Full`], [`Refusal::Paused`]) means that nothing happened. [`Refusal::NoReply`]
+//! and [`Refusal::Stopped`] mean that nobody knows: ask again with the same command id. A message that waited past
+//! its deadline is dropped unapplied.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Addr, Context, Handler, Message, Recipient, WeakRecipient};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::Instant;
+
+/// How many may be inside, and how long an asker waits. Each actor's numbers stand in `config` with their reasons.
+#[derive(Clone, Copy, Debug)]
+pub struct MailboxPolicy {
+    /// For metrics and operations.
+    pub name: &'static str,
+    /// How many messages may be waiting or in work. The next one is refused.
+    pub capacity: usize,
+    /// How long an asker waits. Work that has begun is never interrupted.
+    pub reply_timeout: Duration,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("the mailbox is full: nothing happened")]
+    Full,
+    #[error("this part is paused by the operator: nothing happened")]
+    Paused,
+    #[error("no reply in time: the outcome is unknown")]
+    NoReply,
+    #[error("the actor stopped before it answered: the outcome is unknown")]
+    Stopped,
+    #[error("the actor failed three times on one command and is quarantined: nothing happened")]
+    Quarantined,
+}
+
+impl Refusal {
+    /// Nothing happened, for certain.
+    pub const fn is_definite(self) -> bool {
+        matches!(self, Refusal::Full | Refusal::Paused | Refusal::Quarantined)
+    }
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Refusal::Full => "full",
+            Refusal::Paused => "paused",
+            Refusal::NoReply => "no_reply",
+            Refusal::Stopped => "stopped",
+            Refusal::Quarantined => "quarantined",
+        }
+    }
+}
+
+/// A message that was let in: with the permit that counts it, its deadline, and the way back to its asker.
+pub struct Admitted<M: Message> {
+    message: M,
+    expires: Instant,
+    reply: Reply<M>,
+}
+
+impl<M: Message> Message for Admitted<M> {
+    type Result = ();
+}
+
+/// The way back to the asker. Dropped unanswered, it tells them [`Refusal::Stopped`].
+pub struct Reply<M: Message> {
+    asker: oneshot::Sender<Result<M::Result, Refusal>>,
+    /// Comes home when the answer is given, not when it is read.
+    slot: Option<OwnedSemaphorePermit>,
+}
+
+impl<M: Message> Admitted<M> {
+    /// The message and the way back, unless nobody waits for the answer any more.
+    pub fn start(self) -> Option<(M, Reply<M>)> {
+        if Instant::now() < self.expires {
+            Some((self.message, self.reply))
+        } else {
+            metrics::counter!("mailbox_expired_total").increment(1);
+            None
+        }
+    }
+
+    pub(super) fn expires(&self) -> Instant {
+        self.expires
+    }
+}
+
+impl<M: Message> Reply<M> {
+    pub fn send(self, answer: M::Result) {
+        let Reply { asker, slot } = self;
+        drop(slot);
+        drop(asker.send(Ok(answer)));
+    }
+
+    pub(super) fn refuse(self, refusal: Refusal) {
+        let Reply { asker, slot } = self;
+        drop(slot);
+        drop(asker.send(Err(refusal)));
+    }
+
+    /// Frees the slot before the answer is there: the asker waits for someone else's work now.
+    pub(super) fn release_slot(&mut self) {
+        self.slot = None;
+    }
+
+    /// Keeps the slot although the answer is given: a penalty, or work that goes on.
+    pub(super) fn take_slot(&mut self) -> Option<OwnedSemaphorePermit> {
+        self.slot.take()
+    }
+
+    /// Hands the way back to someone who answers in our stead.
+    pub(super) fn hand_on<N>(self) -> Reply<N>
+    where
+        N: Message<Result = M::Result>,
+    {
+        Reply { asker: self.asker, slot: None }
+    }
+}
+
+/// The entrance of one actor: its address and its permits. Whoever holds the door may let messages in.
+pub struct Door<A: Actor> {
+    addr: Addr<A>,
+    slots: Arc<Semaphore>,
+    policy: MailboxPolicy,
+}
+
+impl<A: Actor<Context = Context<A>>> Door<A> {
+    pub fn new(addr: Addr<A>, policy: MailboxPolicy) -> Self {
+        Self { addr, slots: Arc::new(Semaphore::new(policy.capacity)), policy }
+    }
+
+    /// The way in for one kind of message. All of them share the actor's permits.
+    pub fn mailbox<M>(&self) -> Mailbox<M>
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        A: Handler<Admitted<M>>,
+    {
+        Mailbox { recipient: self.addr.clone().recipient(), slots: self.slots.clone(), policy: self.policy }
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.addr.connected()
+    }
+
+    /// No message is waiting or in work: the actor may be let go without losing any.
+    pub fn is_empty(&self) -> bool {
+        self.slots.available_permits() == self.policy.capacity
+    }
+
+    pub fn load(&self) -> MailboxLoad {
+        MailboxLoad { slots: self.slots.clone(), policy: self.policy }
+    }
+
+    /// Lets a message in that was admitted elsewhere, with the deadline it came with, or refuses it in its place.
+    pub(super) fn pass_on<M>(&self, message: M, reply: Reply<M>, expires: Instant)
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        A: Handler<Admitted<M>>,
+    {
+        match self.slots.clone().try_acquire_owned() {
+            Ok(slot) => {
+                let reply = Reply { asker: reply.asker, slot: Some(slot) };
+                let admitted = Admitted { message, expires, reply };
+                #[expect(clippy::disallowed_methods, reason = "the permit inside is the bound")]
+                self.addr.do_send(admitted);
+            }
+            Err(_) => {
+                count_refusal(self.policy.name, Refusal::Full);
+                reply.refuse(Refusal::Full);
+            }
+        }
+    }
+}
+
+/// What is inside a mailbox right now, for operations.
+#[derive(Clone)]
+pub struct MailboxLoad {
+    slots: Arc<Semaphore>,
+    policy: MailboxPolicy,
+}
+
+impl MailboxLoad {
+    pub fn name(&self) -> &'static str {
+        self.policy.name
+    }
+
+    pub fn capacity(&self) -> usize {
+        self.policy.capacity
+    }
+
+    pub fn in_use(&self) -> usize {
+        self.policy.capacity.saturating_sub(self.slots.available_permits())
+    }
+}
+
+/// The way in for one kind of message, as others hold it.
+pub struct Mailbox<M>
+where
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    recipient: Recipient<Admitted<M>>,
+    slots: Arc<Semaphore>,
+    policy: MailboxPolicy,
+}
+
+impl<M> Clone for Mailbox<M>
+where
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    fn clone(&self) -> Self {
+        Self { recipient: self.recipient.clone(), slots: self.slots.clone(), policy: self.policy }
+    }
+}
+
+impl<M> Mailbox<M>
+where
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    /// Asks and waits for the answer, at most the policy's reply timeout.
+    pub async fn ask(&self, message: M) -> Result<M::Result, Refusal> {
+        self.ask_within(message, self.policy.reply_timeout).await
+    }
+
+    /// [`ask`](Self::ask) with another patience.
+    pub async fn ask_within(&self, message: M, patience: Duration) -> Result<M::Result, Refusal> {
+        let (asker, answer) = oneshot::channel();
+        let expires = Instant::now() + patience;
+        self.admit(message, asker, expires)?;
+        match tokio::time::timeout_at(expires, answer).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(self.counted(Refusal::Stopped)),
+            Err(_) => Err(self.counted(Refusal::NoReply)),
+        }
+    }
+
+    /// Passes on a message whose asker waits already.
+    pub(super) fn pass_on(&self, message: M, reply: Reply<M>, expires: Instant) {
+        let Reply { asker, slot: _ } = reply;
+        match self.slots.clone().try_acquire_owned() {
+            Ok(slot) => self.put(Admitted { message, expires, reply: Reply { asker, slot: Some(slot) } }),
+            Err(_) => drop(asker.send(Err(self.counted(Refusal::Full)))),
+        }
+    }
+
+    fn admit(
+        &self,
+        message: M,
+        asker: oneshot::Sender<Result<M::Result, Refusal>>,
+        expires: Instant,
+    ) -> Result<(), Refusal> {
+        let slot = self.slots.clone().try_acquire_owned().map_err(|_| self.counted(Refusal::Full))?;
+        self.put(Admitted { message, expires, reply: Reply { asker, slot: Some(slot) } });
+        Ok(())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the permit inside is the bound")]
+    fn put(&self, admitted: Admitted<M>) {
+        self.recipient.do_send(admitted);
+    }
+
+    fn counted(&self, refusal: Refusal) -> Refusal {
+        count_refusal(self.policy.name, refusal);
+        refusal
+    }
+
+    pub fn load(&self) -> MailboxLoad {
+        MailboxLoad { slots: self.slots.clone(), policy: self.policy }
+    }
+}
+
+pub(super) fn count_refusal(mailbox: &'static str, refusal: Refusal) {
+    metrics::counter!("mailbox_refused_total", "mailbox" => mailbox, "reason" => refusal.as_str()).increment(1);
+}
+
+/// Tells an actor something it could also find out by itself: that is why it may be lost.
+pub(super) fn nudge<M>(recipient: &WeakRecipient<M>, message: M)
+where
+    M: Message<Result = ()> + Send + 'static,
+{
+    if let Some(recipient) = recipient.upgrade() {
+        #[expect(clippy::disallowed_methods, reason = "one per dead actor or timer: bounded by their number")]
+        recipient.do_send(message);
+    }
+}
