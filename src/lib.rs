@@ -1,7 +1,17 @@
 //! The backend of an order-and-delivery service. Read `order` first: what may happen to an order is all there.
 
+/// Who is asking: our own tokens, and what a checked one says.
+pub mod access;
+/// The command line.
+pub mod cli;
+/// Every setting, its unit, its default and the reason for it.
+pub mod config;
 mod crash;
+/// The public interface. The only folder that knows actix-web.
+pub mod http;
 /// What an order is and what may happen to it. Pure: no clock, no I/O.
 pub mod order;
 /// The journal, the views and the catalogue. The only folder that knows sqlx.
 pub mod store;
+/// The log and the metrics.
+pub mod telemetry;
