@@ -1,5 +1,7 @@
 //! The backend of an order-and-delivery service. Read `order` first: what may happen to an order is all there.
 
+/// The living parts: orders, stores, riders, payment, and the readers of the journal.
+pub mod actors;
 /// Who is asking: our own tokens, and what a checked one says.
 pub mod access;
 /// The command line.
@@ -11,6 +13,8 @@ mod crash;
 pub mod http;
 /// What an order is and what may happen to it. Pure: no clock, no I/O.
 pub mod order;
+/// Adapters to the outside: payment providers.
+pub mod providers;
 /// The journal, the views and the catalogue. The only folder that knows sqlx.
 pub mod store;
 /// The log and the metrics.

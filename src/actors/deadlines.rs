@@ -61,7 +61,7 @@ impl Due {
     }
 }
 
-pub struct Deadlines {
+pub(super) struct Deadlines {
     due: Due,
     follower: Follower,
     clock: Clock,
@@ -70,7 +70,7 @@ pub struct Deadlines {
 
 impl Deadlines {
     /// Reads what is due. `follower` begins at a cursor taken before this.
-    pub async fn load(
+    pub(super) async fn load(
         readers: &Readers,
         follower: Follower,
         clock: Clock,
@@ -91,7 +91,7 @@ impl Deadlines {
         Ok(Self { due, follower, clock, orders })
     }
 
-    pub async fn run(mut self) {
+    pub(super) async fn run(mut self) {
         let mut moves = self.clock.moves();
         loop {
             self.tell_the_time().await;

@@ -12,7 +12,7 @@ use actix::{Actor, Context, Handler, Message};
 use uuid::Uuid;
 
 use super::mailbox::{Admitted, Door, MailboxPolicy};
-use super::tail::{Entry, News};
+use super::tail::News;
 use crate::order::{DeliveryStatus, Dispatch, Order, OrderId, Point, RiderId, Status, StoreId};
 
 /// A rider looks at no more than this at a time.
@@ -64,17 +64,17 @@ pub struct OpenDelivery {
 /// Some news of the journal, for the board to fold.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Fold(pub Vec<Arc<Entry>>);
+pub(super) struct Fold(pub Vec<News>);
 
 /// The store's own riders, as the catalogue lists them.
-pub trait StoreRiders: Send + Sync + 'static {
+pub(super) trait StoreRiders: Send + Sync + 'static {
     fn riders_of(&self, store: StoreId) -> Vec<RiderId>;
 }
 
 /// About 1.1 km of latitude: a search of a few kilometres looks into a few dozen cells.
 const CELL_DEGREES: f64 = 0.01;
 
-pub struct DispatchActor {
+pub(super) struct DispatchActor {
     riders: Arc<dyn StoreRiders>,
     capacity: usize,
     open: HashMap<OrderId, Arc<Order>>,
@@ -85,7 +85,7 @@ pub struct DispatchActor {
 }
 
 impl DispatchActor {
-    pub fn open(riders: Arc<dyn StoreRiders>, capacity: usize, policy: MailboxPolicy) -> Door<Self> {
+    pub(super) fn open(riders: Arc<dyn StoreRiders>, capacity: usize, policy: MailboxPolicy) -> Door<Self> {
         let board = Self {
             riders,
             capacity,
@@ -97,8 +97,8 @@ impl DispatchActor {
         Door::new(board.start(), policy)
     }
 
-    fn fold(&mut self, entry: &Entry) {
-        match &entry.news {
+    fn fold(&mut self, news: &News) {
+        match news {
             News::Order { after, .. } => {
                 self.take_off(after.id);
                 if is_open(after) {
@@ -195,9 +195,9 @@ impl Handler<Admitted<Fold>> for DispatchActor {
     type Result = ();
 
     fn handle(&mut self, asked: Admitted<Fold>, _: &mut Context<Self>) {
-        let Some((Fold(entries), reply)) = asked.start() else { return };
-        for entry in &entries {
-            self.fold(entry);
+        let Some((Fold(news), reply)) = asked.start() else { return };
+        for news in &news {
+            self.fold(news);
         }
         reply.send(());
     }

@@ -315,19 +315,19 @@ fn drop_if_empty<K: Eq + Hash>(lists: &mut HashMap<K, Vec<u64>>, key: &K) {
 }
 
 /// Follows the journal for all watchers.
-pub struct Feed {
+pub(super) struct Feed {
     follower: Follower,
     hub: Hub,
 }
 
 impl Feed {
-    pub fn new(follower: Follower) -> (Self, Hub) {
+    pub(super) fn new(follower: Follower) -> (Self, Hub) {
         let hub = Hub::default();
         hub.lock().cursor = Some(follower.cursor().clone());
         (Self { follower, hub: hub.clone() }, hub)
     }
 
-    pub async fn run(mut self) {
+    pub(super) async fn run(mut self) {
         let mut tries = 0;
         loop {
             match self.follower.next(512).await {

@@ -114,7 +114,7 @@ impl Follower {
 }
 
 /// Reads what lies between two cursors, once, for someone who was away.
-pub struct Replay {
+pub(super) struct Replay {
     readers: Readers,
     from: Cursor,
     until: Cursor,
@@ -122,17 +122,17 @@ pub struct Replay {
 }
 
 impl Replay {
-    pub fn new(readers: Readers, from: Cursor, until: Cursor) -> Self {
+    pub(super) fn new(readers: Readers, from: Cursor, until: Cursor) -> Self {
         Self { readers, from, until, states: States::default() }
     }
 
     /// How many events lie between.
-    pub fn distance(&self) -> u64 {
+    pub(super) fn distance(&self) -> u64 {
         self.until.marks().map(|mark| mark.position.saturating_sub(self.from.at(mark.shard))).sum()
     }
 
     /// The next of them, in sequence within each shard; none when all have been handed out.
-    pub async fn next(&mut self, limit: usize) -> Result<Option<Vec<Entry>>, FollowError> {
+    pub(super) async fn next(&mut self, limit: usize) -> Result<Option<Vec<Entry>>, FollowError> {
         if self.distance() == 0 {
             return Ok(None);
         }
@@ -151,7 +151,7 @@ impl Replay {
     }
 
     /// The same for one stream alone.
-    pub async fn stream(&mut self, stream: StreamId) -> Result<Vec<Entry>, FollowError> {
+    pub(super) async fn stream(&mut self, stream: StreamId) -> Result<Vec<Entry>, FollowError> {
         let mut entries = Vec::new();
         for row in self.readers.stream(stream, 0).await? {
             let wanted = !self.from.has_passed(row.position) && self.until.has_passed(row.position);

@@ -5,6 +5,8 @@
 //! the journal, before anyone is answered. Only when that fails too are the askers told that it is unknown.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use futures_util::future::LocalBoxFuture;
@@ -38,7 +40,7 @@ pub enum WriteError {
 
 /// Other work on the writer's connection, between two groups: the catalogue, old answers. It tells its asker
 /// itself what came of it.
-pub type WriterTask = Box<dyn for<'a> FnOnce(&'a mut Writer) -> LocalBoxFuture<'a, ()> + Send>;
+pub(super) type WriterTask = Box<dyn for<'a> FnOnce(&'a mut Writer) -> LocalBoxFuture<'a, ()> + Send>;
 
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -50,7 +52,7 @@ struct Waiting {
     reply: Reply<Write>,
 }
 
-pub struct JournalActor {
+pub(super) struct JournalActor {
     /// Away while a group commits.
     writer: Option<Writer>,
     /// Gathered for the next group, in the order they came. The two lists go together.
@@ -63,7 +65,7 @@ pub struct JournalActor {
 }
 
 impl JournalActor {
-    pub fn open(
+    pub(super) fn open(
         writer: Writer,
         tail: Tail,
         policy: MailboxPolicy,

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 /// How many may be inside, and how long an asker waits. Each actor's numbers stand in `config` with their reasons.
 #[derive(Clone, Copy, Debug)]
-pub struct MailboxPolicy {
+pub(super) struct MailboxPolicy {
     /// For metrics and operations.
     pub name: &'static str,
     /// How many messages may be waiting or in work. The next one is refused.
@@ -126,19 +126,19 @@ impl<M: Message> Reply<M> {
 }
 
 /// The entrance of one actor: its address and its permits. Whoever holds the door may let messages in.
-pub struct Door<A: Actor> {
+pub(super) struct Door<A: Actor> {
     addr: Addr<A>,
     slots: Arc<Semaphore>,
     policy: MailboxPolicy,
 }
 
 impl<A: Actor<Context = Context<A>>> Door<A> {
-    pub fn new(addr: Addr<A>, policy: MailboxPolicy) -> Self {
+    pub(super) fn new(addr: Addr<A>, policy: MailboxPolicy) -> Self {
         Self { addr, slots: Arc::new(Semaphore::new(policy.capacity)), policy }
     }
 
     /// The way in for one kind of message. All of them share the actor's permits.
-    pub fn mailbox<M>(&self) -> Mailbox<M>
+    pub(super) fn mailbox<M>(&self) -> Mailbox<M>
     where
         M: Message + Send + 'static,
         M::Result: Send,
@@ -147,16 +147,16 @@ impl<A: Actor<Context = Context<A>>> Door<A> {
         Mailbox { recipient: self.addr.clone().recipient(), slots: self.slots.clone(), policy: self.policy }
     }
 
-    pub fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.addr.connected()
     }
 
     /// No message is waiting or in work: the actor may be let go without losing any.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.slots.available_permits() == self.policy.capacity
     }
 
-    pub fn load(&self) -> MailboxLoad {
+    pub(super) fn load(&self) -> MailboxLoad {
         MailboxLoad { slots: self.slots.clone(), policy: self.policy }
     }
 

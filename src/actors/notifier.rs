@@ -16,17 +16,17 @@ const TOGETHER: usize = 1_000;
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 const LONGEST_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 
-pub struct Notifier {
+pub(super) struct Notifier {
     follower: Follower,
     views: Views,
 }
 
 impl Notifier {
-    pub fn new(follower: Follower, views: Views) -> Self {
+    pub(super) fn new(follower: Follower, views: Views) -> Self {
         Self { follower, views }
     }
 
-    pub async fn run(mut self) {
+    pub(super) async fn run(mut self) {
         let mut tries = 0;
         loop {
             let entries = match self.follower.next(TOGETHER).await {

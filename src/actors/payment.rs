@@ -12,13 +12,12 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, WrapFuture, ActorFutureExt};
-use tokio::time::Instant;
 
 use super::mailbox::{Admitted, Door, MailboxPolicy, Reply};
 use crate::providers::payment::{PaymentAnswer, PaymentProvider, PaymentRequest};
 
 /// Asks the provider. Dropped without an answer if its deadline passes before its turn.
-pub type Charge = PaymentRequest;
+pub(super) type Charge = PaymentRequest;
 
 impl Message for Charge {
     type Result = ChargeOutcome;
@@ -36,7 +35,7 @@ pub enum ChargeOutcome {
 
 /// The gate's numbers, from the configuration.
 #[derive(Clone, Copy, Debug)]
-pub struct GatePolicy {
+pub(super) struct GatePolicy {
     /// How many calls run at a time.
     pub running: usize,
     /// After this a call counts as slow and its place as lost, though it runs on.
@@ -106,7 +105,7 @@ impl PaymentGate {
     }
 }
 
-pub struct PaymentActor {
+pub(super) struct PaymentActor {
     provider: Arc<dyn PaymentProvider>,
     policy: GatePolicy,
     gate: PaymentGate,
@@ -114,7 +113,7 @@ pub struct PaymentActor {
 }
 
 impl PaymentActor {
-    pub fn open(provider: Arc<dyn PaymentProvider>, policy: GatePolicy, door: MailboxPolicy) -> (Door<Self>, PaymentGate) {
+    pub(super) fn open(provider: Arc<dyn PaymentProvider>, policy: GatePolicy, door: MailboxPolicy) -> (Door<Self>, PaymentGate) {
         let gate = PaymentGate::new(policy.running);
         let actor = Self { provider, policy, gate: gate.clone(), waiting: VecDeque::new() };
         (Door::new(actor.start(), door), gate)

@@ -107,7 +107,7 @@ impl Drop for Busy {
 /// A resident is gone.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Down<Id: Send + 'static> {
+pub(super) struct Down<Id: Send + 'static> {
     id: Id,
     incarnation: u64,
     crashed: bool,
@@ -116,7 +116,7 @@ pub struct Down<Id: Send + 'static> {
 
 /// How residents are kept.
 #[derive(Clone, Copy, Debug)]
-pub struct Residency {
+pub(super) struct Residency {
     /// The registry's own mailbox: what is on its way to a resident.
     pub door: MailboxPolicy,
     /// The mailbox of each resident.
@@ -141,7 +141,7 @@ struct Record {
 }
 
 /// See the module.
-pub struct Registry<R: Resident> {
+pub(super) struct Registry<R: Resident> {
     world: R::World,
     residency: Residency,
     live: HashMap<R::Id, Entry<R>>,
@@ -155,7 +155,7 @@ pub struct Registry<R: Resident> {
 
 impl<R: Resident> Registry<R> {
     /// Starts the registry on the arbiter of the caller; its residents will live there too.
-    pub fn open(world: R::World, residency: Residency) -> Door<Self> {
+    pub(super) fn open(world: R::World, residency: Residency) -> Door<Self> {
         let registry = Self {
             world,
             residency,
@@ -305,7 +305,7 @@ where
 /// Starts a resident that lives in the journal already, without asking it anything.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Wake<R: Resident> {
+pub(super) struct Wake<R: Resident> {
     pub id: R::Id,
     pub origin: Option<R::Origin>,
 }
@@ -397,7 +397,7 @@ where
 /// Lets every resident go, at shutdown: nothing is lost, the journal has it.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Dismiss;
+pub(super) struct Dismiss;
 
 impl<R: Resident> Handler<Admitted<Dismiss>> for Registry<R>
 where

@@ -11,7 +11,7 @@ use crate::store::{NewEvent, Recorded, Shard, StreamId};
 pub type RiderActor = LedgerActor<RiderBook>;
 
 /// An entry in the rider's book.
-pub type NoteInBook = Enter<RiderBook>;
+pub(super) type NoteInBook = Enter<RiderBook>;
 
 impl NoteInBook {
     /// What an order asks of the book: one id for one wish, however often it is repeated.

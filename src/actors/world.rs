@@ -40,6 +40,7 @@ pub struct Pace {
     pub first_pause: Duration,
     /// Bounds how late an order notices that a store or rider part is back.
     pub longest_pause: Duration,
+    pub first_payment_pause: Duration,
     /// The same for the payment provider, which a thousand waiting orders must not fall upon at once.
     pub longest_payment_pause: Duration,
 }

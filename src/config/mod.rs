@@ -140,6 +140,12 @@ section! {
         wake_concurrency: usize = 64,
         /// How long a placement waits for stock and payment before it answers with the order as it stands.
         placement_answer_within_ms: Millis = Millis(1_500),
+        /// The first pause before an order asks again for what a store or rider part refused; doubles from there.
+        ask_again_first_ms: Millis = Millis(250),
+        /// The longest such pause: how late an order notices that a part is back.
+        ask_again_at_most_ms: Millis = Millis(5_000),
+        /// How many deliveries a rider holds at a time.
+        rider_capacity: usize = crate::order::DEFAULT_CAPACITY,
     }
 }
 
@@ -148,6 +154,8 @@ section! {
     Payments {
         /// One call. Providers answer a card in two seconds, now and then in eight.
         call_timeout_ms: Millis = Millis(10_000),
+        /// After this a running call counts as slow: its place no longer speaks for the provider.
+        slow_after_ms: Millis = Millis(2_000),
         /// The first retry of a deferred payment comes after this, the next ones after twice as long each,
         /// spread by chance.
         retry_first_ms: Millis = Millis(2_000),
@@ -186,6 +194,8 @@ section! {
         /// Tokens whose signature was checked and need not be checked again. About 200 bytes each: 3 MB; more
         /// people than this at one time only cost a signature check (50 us) now and then.
         verified_tokens: usize = 16_384,
+        /// Actors of one kind that live at a time. An idle order takes about 1.5 KiB: 3 GiB at the most.
+        live_actors: usize = 2_000_000,
         /// Requests with an idempotency key that are being worked on. One per connection is the most there can be.
         running_requests: usize = 4_096,
     }

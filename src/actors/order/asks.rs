@@ -96,7 +96,7 @@ impl Asks {
     fn pause(&self, request: &Request, tries: u32, pace: &Pace) -> Duration {
         match request {
             Request::Pay { .. } | Request::RetryPayment => {
-                Pace::pause(pace.first_pause, pace.longest_payment_pause, self.payment_tries)
+                Pace::pause(pace.first_payment_pause, pace.longest_payment_pause, self.payment_tries)
             }
             Request::ReserveStock
             | Request::ReturnStock

@@ -11,6 +11,7 @@ mod tests;
 
 use std::sync::Arc;
 
+pub(super) use self::answers::answer_from_journal;
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 
 use self::answers::{Answered, Unanswered};
@@ -292,8 +293,8 @@ impl OrderActor {
                 self.refused(ExecuteError::AnsweredBefore(answer), reply, ctx);
                 self.leave_if_nobody(ctx);
             }
-            WriteError::NotAppended(error @ NotAppended::TooLarge { .. }) => {
-                tracing::error!(order.id = %self.id, %error, "an event is too large to be written");
+            WriteError::NotAppended(error @ (NotAppended::TooLarge { .. } | NotAppended::Empty)) => {
+                tracing::error!(order.id = %self.id, %error, "what a rule decided cannot be written");
                 self.refused(ExecuteError::Broken, reply, ctx);
             }
             WriteError::Unwritable(_) => self.refused(ExecuteError::Unwritable, reply, ctx),
