@@ -143,12 +143,15 @@ impl Readers {
         }
     }
 
-    /// What the cursor has not passed yet, about `limit` events of it: within a shard in sequence and without
-    /// a gap, the shards one after the other. Each shard with something new gets its part, at least one event.
-    /// Empty: the cursor has passed everything that was committed when this was called.
+    /// At most `limit` of the events that the cursor has not passed, the oldest first: no shard waits for another for
+    /// ever. Within a shard they are in sequence and without a gap. Empty: the cursor has passed everything that
+    /// was committed when this was called.
+    ///
+    /// Cheapest for a reader that moves on in all shards alike; who leaves one shard behind makes every call look
+    /// at what lies since.
     pub async fn after(&self, cursor: &Cursor, limit: usize) -> Result<Vec<Recorded>, DbError> {
         match self {
-            Readers::Sqlite(readers) => readers.after(cursor, limit).await,
+            Readers::Sqlite(readers) => readers.after(cursor, limit as i64).await,
         }
     }
 

@@ -12,23 +12,14 @@ use super::classify::Stop;
 use super::judge::{judge, malformed};
 use super::rows::RowsInsert;
 use crate::crash;
-use crate::store::{Append, Committed, DbError, Due, NotAppended, Position, SHARDS, Shard};
+use crate::store::{Append, Committed, DbError, Due, NotAppended, Position, SHARDS};
 
 /// For each member of a batch why it is left out, if it is.
 pub(super) type Verdicts = Vec<Option<NotAppended>>;
 
-const SHIFT: u32 = 48;
-
-/// The key of an event; the other direction is [`position_of`].
-pub(super) fn event_key(shard: Shard, position: u64) -> i64 {
-    // Positions stay below 2^48 by a check on `shards`.
-    (i64::from(shard.number()) << SHIFT) | position.cast_signed()
-}
-
-pub(super) fn position_of(key: i64) -> Option<Position> {
-    let shard = u8::try_from(key >> SHIFT).ok().and_then(Shard::new)?;
-    Some(Position { shard, position: (key & ((1 << SHIFT) - 1)).unsigned_abs() })
-}
+/// How many events lie between two milestones at least: a reader looks at as many in vain, in the worst case, and a
+/// milestone takes about 400 bytes.
+pub(super) const MILESTONE: i64 = 256;
 
 impl Writer {
     pub(crate) async fn append(&mut self, batch: &[Append]) -> Result<Vec<Result<Committed, NotAppended>>, DbError> {
@@ -84,7 +75,11 @@ async fn write(
         })
         .collect::<Vec<_>>();
     insert_answers(connection, good()).await?;
-    insert_events(connection, epoch, batch, verdicts, &places).await?;
+    let last = insert_events(connection, epoch, batch, verdicts, &places).await?;
+    let count: usize = good().map(|append| append.events.len()).sum();
+    if last / MILESTONE > (last - count as i64) / MILESTONE {
+        insert_milestone(connection, last).await?;
+    }
     move_deadlines(connection, good()).await?;
     Ok(places)
 }
@@ -153,29 +148,32 @@ async fn insert_answers<'b>(
 static INSERT_EVENTS: RowsInsert = RowsInsert::new(
     // `or fail`: a refused row ends in a rollback of it all, so SQLite need not keep what it takes to undo one statement.
     "insert or fail into events
-     (id, stream, version, kind, at, by_whom, command, fingerprint, epoch, name, data)",
-    11,
+     (shard, position, stream, version, kind, at, by_whom, command, fingerprint, epoch, name, data)",
+    12,
     "",
 );
 
+/// Returns the key of the last event.
 async fn insert_events(
     connection: &mut SqliteConnection,
     epoch: i64,
     batch: &[Append],
     verdicts: &Verdicts,
     places: &[Committed],
-) -> Result<(), Stop> {
+) -> Result<i64, Stop> {
     let mut rows = Vec::with_capacity(batch.len() * 2);
     for ((append, _), place) in batch.iter().zip(verdicts).zip(places).filter(|((_, verdict), _)| verdict.is_none()) {
         for (n, event) in append.events.iter().enumerate() {
             let version = i64::from(append.expected_version) + n as i64 + 1;
-            rows.push((event_key(append.shard, place.first.position + n as u64), version, append, event));
+            rows.push((place.first.position + n as u64, version, append, event));
         }
     }
+    let mut last = 0;
     for (mut insert, part) in INSERT_EVENTS.parts(&rows) {
-        for &(id, version, append, event) in part {
+        for &(position, version, append, event) in part {
             insert = insert
-                .bind(id)
+                .bind(i64::from(append.shard.number()))
+                .bind(position.cast_signed())
                 .bind(append.stream.id.as_bytes().to_vec())
                 .bind(version)
                 .bind(append.stream.kind as i64)
@@ -187,8 +185,19 @@ async fn insert_events(
                 .bind(event.name)
                 .bind(event.data.clone());
         }
-        insert.execute(&mut *connection).await?;
+        last = insert.execute(&mut *connection).await?.last_insert_rowid();
     }
+    Ok(last)
+}
+
+async fn insert_milestone(connection: &mut SqliteConnection, last: i64) -> Result<(), Stop> {
+    sqlx::query(
+        "insert into milestones (id, marks)
+         select $1, json_group_array(next_position - 1) from (select next_position from shards order by shard)",
+    )
+    .bind(last)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

@@ -204,15 +204,17 @@ async fn check_structure(connection: &mut SqliteConnection, file: &Path, query: 
     if what == "ok" { Ok(()) } else { Err(OpenError::Damaged { file: file.to_owned(), what }) }
 }
 
-/// For each shard, its last event must stand right before its next position: 64 look-ups however long the journal.
-/// A file that was cut off, or put together from two backups, fails here; a flipped bit in an old page is found
-/// when that page is read.
+/// The shards' positions must be those of the last milestone and of the events since, which are at most as many as one
+/// milestone and one batch, however long the journal. A file that was cut off, or put together from two
+/// backups, fails here; a flipped bit in an old page is found when that page is read.
 async fn check_last_events(connection: &mut SqliteConnection, file: &Path) -> Result<(), OpenError> {
     let torn: Vec<i64> = sqlx::query_scalar(
-        "select s.shard from shards s
-          where s.next_position - 1 <> coalesce(
-                (select max(e.id) & 0xffffffffffff from events e
-                  where e.id between s.shard << 48 and (s.shard << 48) + 0xffffffffffff), 0)",
+        "with milestone (id, marks) as materialized (select id, marks from milestones order by id desc limit 1),
+              since (shard, count) as materialized (
+              select shard, count(*) from events where id > coalesce((select id from milestone), 0) group by shard)
+         select s.shard from shards s left join since on since.shard = s.shard
+          where s.next_position - 1
+             <> coalesce((select marks ->> s.shard from milestone), 0) + coalesce(since.count, 0)",
     )
     .fetch_all(connection)
     .await

@@ -8,7 +8,6 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 use uuid::Uuid;
 
 use super::Files;
-use super::append::{event_key, position_of};
 use super::classify::definite;
 use crate::order::{CommandId, Timestamp};
 use crate::store::{Answer, Cursor, DbError, Position, Recorded, Shard, StreamId, StreamKind};
@@ -22,10 +21,24 @@ pub struct Readers {
 /// The columns that [`recorded`] reads, in its sequence.
 macro_rules! recorded_columns {
     () => {
-        "e.id, e.kind, e.stream, e.version, e.at, e.by_whom, e.command, e.fingerprint, e.name, e.data"
+        "e.shard, e.position, e.kind, e.stream, e.version, e.at, e.by_whom, e.command, e.fingerprint, e.name, e.data"
     };
 }
 pub(super) use recorded_columns;
+
+/// In commit order from the last milestone on that the cursor `$1` has passed in every shard. For a reader that takes
+/// the events as they come, that is the last milestone before them.
+const AFTER: &str = concat!(
+    "select ",
+    recorded_columns!(),
+    " from events e
+      where e.id > coalesce(
+            (select m.id from milestones m
+              where m.id <= $2 and not exists (select 1 from json_each(m.marks) j where j.value > ($1 ->> j.key))
+              order by m.id desc limit 1), 0)
+        and e.position > ($1 ->> e.shard)
+      order by e.id limit $3"
+);
 
 impl Readers {
     pub(super) fn new(pool: SqlitePool, files: Files) -> Self {
@@ -64,29 +77,27 @@ impl Readers {
         Ok(head)
     }
 
-    pub(crate) async fn after(&self, cursor: &Cursor, limit: usize) -> Result<Vec<Recorded>, DbError> {
-        let shares = shares(cursor, &self.head().await?, limit);
-        if shares.is_empty() {
-            return Ok(Vec::new());
-        }
-        let ranges: Vec<(i64, i64)> = shares
-            .iter()
-            .map(|share| (event_key(share.shard, share.first), event_key(share.shard, share.last)))
-            .collect();
-        let rows = sqlx::query(concat!(
-            "select ",
-            recorded_columns!(),
-            " from json_each($1) j cross join events e on e.id between (j.value ->> 0) and (j.value ->> 1)"
-        ))
-        .bind(serde_json::to_string(&ranges).expect("pairs of numbers are JSON"))
-        .fetch_all(&self.pool)
-        .await
-        .map_err(definite)?;
+    pub(crate) async fn after(&self, cursor: &Cursor, limit: i64) -> Result<Vec<Recorded>, DbError> {
+        let marks: Vec<u64> = cursor.marks().map(|mark| mark.position).collect();
+        let rows = sqlx::query(AFTER)
+            .bind(serde_json::to_string(&marks).expect("numbers are JSON"))
+            // As many events as the cursor has passed: no milestone beyond can be behind it in every shard.
+            .bind(marks.iter().sum::<u64>().cast_signed())
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(definite)?;
+        let mut passed = cursor.clone();
         let mut events = Vec::with_capacity(rows.len());
         for row in &rows {
-            events.push(recorded(row, 0)?);
+            let event = recorded(row, 0)?;
+            if event.position.position != passed.at(event.position.shard) + 1 {
+                // A reader that was handed this would move its cursor past what it never saw.
+                return Err(DbError::Corrupt(format!("events: one is missing before {}", event.position)));
+            }
+            passed.advance(event.position);
+            events.push(event);
         }
-        check_complete(&shares, &events)?;
         Ok(events)
     }
 
@@ -100,56 +111,18 @@ impl Readers {
     }
 }
 
-/// A run of positions to read from one shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Share {
-    shard: Shard,
-    first: u64,
-    last: u64,
-}
-
-/// Shares `limit` out among the shards with something new, evenly, so that a busy one cannot starve the others.
-/// Every such shard gets at least one, whatever the limit.
-fn shares(cursor: &Cursor, head: &Cursor, limit: usize) -> Vec<Share> {
-    let mut shares: Vec<Share> = head
-        .marks()
-        .filter(|mark| mark.position > cursor.at(mark.shard))
-        .map(|mark| Share { shard: mark.shard, first: cursor.at(mark.shard) + 1, last: mark.position })
-        .collect();
-    // The shortest first: what they leave of their part is shared among the rest.
-    shares.sort_by_key(|share| share.last - share.first);
-    let mut left = limit as u64;
-    let count = shares.len();
-    for (done, share) in shares.iter_mut().enumerate() {
-        let part = (left / (count - done) as u64).max(1);
-        share.last = share.last.min(share.first + part - 1);
-        left = left.saturating_sub(share.last - share.first + 1);
-    }
-    shares
-}
-
-/// The head said that these events are there, and positions have no gaps: a reader that was handed fewer would
-/// move its cursor past what it never saw.
-fn check_complete(shares: &[Share], events: &[Recorded]) -> Result<(), DbError> {
-    let wanted: u64 = shares.iter().map(|share| share.last - share.first + 1).sum();
-    if wanted == events.len() as u64 {
-        return Ok(());
-    }
-    Err(DbError::Corrupt(format!("events: {wanted} positions were given and {} are there", events.len())))
-}
-
 /// The event in the columns from `from` on, as [`recorded_columns`] names them.
 pub(super) fn recorded(row: &SqliteRow, from: usize) -> Result<Recorded, DbError> {
     Ok(Recorded {
         position: position(row, from)?,
-        stream: StreamId { kind: kind(row, from + 1)?, id: uuid(row, from + 2)? },
-        version: number(row, from + 3)?,
-        at: Timestamp::from_micros(row.try_get_unchecked(from + 4).map_err(definite)?),
-        by: row.try_get_unchecked(from + 5).map_err(definite)?,
-        command: CommandId::new(uuid(row, from + 6)?),
-        fingerprint: row.try_get_unchecked(from + 7).map_err(definite)?,
-        name: row.try_get_unchecked(from + 8).map_err(definite)?,
-        data: row.try_get_unchecked(from + 9).map_err(definite)?,
+        stream: StreamId { kind: kind(row, from + 2)?, id: uuid(row, from + 3)? },
+        version: number(row, from + 4)?,
+        at: Timestamp::from_micros(row.try_get_unchecked(from + 5).map_err(definite)?),
+        by: row.try_get_unchecked(from + 6).map_err(definite)?,
+        command: CommandId::new(uuid(row, from + 7)?),
+        fingerprint: row.try_get_unchecked(from + 8).map_err(definite)?,
+        name: row.try_get_unchecked(from + 9).map_err(definite)?,
+        data: row.try_get_unchecked(from + 10).map_err(definite)?,
     })
 }
 
@@ -178,8 +151,9 @@ pub(super) fn number<N: TryFrom<i64>>(row: &SqliteRow, column: usize) -> Result<
     N::try_from(number).map_err(|_| nonsense(column))
 }
 
+/// From two columns, the shard and the position.
 pub(super) fn position(row: &SqliteRow, column: usize) -> Result<Position, DbError> {
-    position_of(number(row, column)?).ok_or_else(|| nonsense(column))
+    Ok(Position { shard: shard(row, column)?, position: number(row, column + 1)? })
 }
 
 pub(super) fn kind(row: &SqliteRow, column: usize) -> Result<StreamKind, DbError> {
@@ -188,34 +162,4 @@ pub(super) fn kind(row: &SqliteRow, column: usize) -> Result<StreamKind, DbError
 
 fn shard(row: &SqliteRow, column: usize) -> Result<Shard, DbError> {
     Shard::new(number(row, column)?).ok_or_else(|| nonsense(column))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use super::*;
-    use crate::store::SHARDS;
-
-    fn cursor(marks: &[(u8, u64)]) -> Cursor {
-        let mut cursor = Cursor::start();
-        for &(shard, position) in marks {
-            cursor.advance(Position { shard: Shard::new(shard).unwrap(), position });
-        }
-        cursor
-    }
-
-    #[test]
-    fn a_busy_shard_leaves_the_others_their_part() {
-        let shares = shares(&cursor(&[(3, 5)]), &cursor(&[(0, 1_000_000), (3, 6), (9, 40)]), 100);
-        let counts: HashMap<u8, u64> =
-            shares.iter().map(|share| (share.shard.number(), share.last - share.first + 1)).collect();
-        assert_eq!(counts, HashMap::from([(3, 1), (9, 40), (0, 59)]));
-    }
-
-    #[test]
-    fn every_shard_with_news_is_read_however_small_the_limit() {
-        let news: Vec<(u8, u64)> = (0..SHARDS as u8).map(|shard| (shard, 10)).collect();
-        assert_eq!(shares(&Cursor::start(), &cursor(&news), 1).len(), SHARDS);
-    }
 }

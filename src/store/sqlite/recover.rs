@@ -43,7 +43,7 @@ async fn first_events(connection: &mut SqliteConnection, batch: &[Append]) -> Re
     let firsts: Vec<(String, u32)> =
         batch.iter().map(|append| (append.stream.id.simple().to_string(), append.expected_version + 1)).collect();
     let rows = sqlx::query(
-        "select e.stream, e.version, e.command, e.id from json_each($1) j
+        "select e.stream, e.version, e.command, e.shard, e.position from json_each($1) j
           cross join events e on e.stream = unhex(j.value ->> 0) and e.version = (j.value ->> 1)",
     )
     .bind(serde_json::to_string(&firsts).expect("numbers and hex are JSON"))
