@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
 use crate::access::{Issuer, Role, SigningKey};
+use crate::app;
 use crate::config::{Config, Flags, LogFormat};
 use crate::http;
 use crate::order::Subject;
@@ -42,6 +43,14 @@ struct Common {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serve the interface; everything is embedded unless told otherwise
+    Serve(ServeArgs),
+    /// Bring the schema of the databases up to date, and end
+    Migrate,
+    /// Check every promise that the journal can show; the exit status tells
+    Verify,
+    /// Make the views anew from the journal
+    RebuildViews,
     /// Print a token that lets its bearer act as someone
     Token(TokenArgs),
     /// Print the description of the interface (OpenAPI 3.1, JSON)
@@ -49,6 +58,16 @@ enum Command {
     /// Check or print the settings
     #[command(subcommand)]
     Config(ConfigCommand),
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// Address and port [default: 127.0.0.1:8088]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<std::net::SocketAddr>,
+    /// Also open five stores and let simulated people order, cook and ride
+    #[arg(long)]
+    demo: bool,
 }
 
 #[derive(Debug, Args)]
@@ -76,6 +95,14 @@ impl Cli {
     /// Carries out one command. What it prints for other programs goes to `out`.
     pub fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
         let printed = match &self.command {
+            Command::Serve(args) => {
+                let config = self.common.load_listening_on(args.listen)?;
+                app::serve(&config, args.demo)?;
+                String::new()
+            }
+            Command::Migrate => app::migrate(&self.common.load()?)?,
+            Command::Verify => app::verify(&self.common.load()?)?,
+            Command::RebuildViews => app::rebuild_views(&self.common.load()?)?,
             Command::Token(args) => token(args, &self.common.load()?)?,
             Command::Openapi => http::openapi_json().to_owned(),
             Command::Config(ConfigCommand::Check) => {
@@ -94,8 +121,12 @@ impl Cli {
 
 impl Common {
     fn load(&self) -> anyhow::Result<Config> {
+        self.load_listening_on(None)
+    }
+
+    fn load_listening_on(&self, listen: Option<std::net::SocketAddr>) -> anyhow::Result<Config> {
         let flags = Flags {
-            listen: None,
+            listen,
             data_dir: self.data_dir.clone(),
             database: self.database.clone(),
             log_format: self.log_format,

@@ -4,11 +4,15 @@
 pub mod actors;
 /// Who is asking: our own tokens, and what a checked one says.
 pub mod access;
+/// What each command of the command line does, and in which sequence the parts start and stop.
+pub mod app;
 /// The command line.
 pub mod cli;
 /// Every setting, its unit, its default and the reason for it.
 pub mod config;
 mod crash;
+/// Simulated people for `serve --demo`.
+pub mod demo;
 /// The public interface. The only folder that knows actix-web.
 pub mod http;
 /// What an order is and what may happen to it. Pure: no clock, no I/O.
@@ -19,3 +23,4 @@ pub mod providers;
 pub mod store;
 /// The log and the metrics.
 pub mod telemetry;
+mod verify;

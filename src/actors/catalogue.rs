@@ -7,10 +7,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::dispatch::StoreRiders;
-use super::journal::Between;
-use super::mailbox::{Mailbox, Refusal};
-use crate::order::{ItemId, RiderId, StoreId};
-use crate::store::{Answer, Catalogue, CatalogueChange, DbError, MenuItem, NewAnswer, NotAppended, Shop, StoreRider};
+use futures_util::future::LocalBoxFuture;
+
+use super::journal::{Between, WriterTask};
+use super::mailbox::Mailbox;
+use crate::order::{ItemId, RiderId, StoreId, Timestamp};
+use crate::store::{
+    Answer, Catalogue, CatalogueChange, DbError, MenuItem, NewAnswer, NotAppended, Shop, StoreRider, Writer,
+};
 
 /// A store with what it sells and who carries for it.
 #[derive(Clone, Debug)]
@@ -66,10 +70,8 @@ impl Stores {
     /// Writes the change, and the answer to the request that asked for it if it came with a key.
     pub async fn change(&self, change: CatalogueChange, answer: Option<NewAnswer>) -> Result<(), CatalogueError> {
         let written = change.clone();
-        self.write(move |writer| {
-            Box::pin(async move { writer.write_catalogue(&written, answer.as_ref()).await })
-        })
-        .await?;
+        self.write(move |writer| Box::pin(async move { writer.write_catalogue(&written, answer.as_ref()).await }))
+            .await?;
         self.adopt(&change);
         Ok(())
     }
@@ -79,31 +81,29 @@ impl Stores {
         self.write(move |writer| Box::pin(async move { writer.remember_answer(&answer).await })).await
     }
 
-    async fn write<W>(&self, work: W) -> Result<(), CatalogueError>
+    /// See [`Writer::forget_answers`].
+    pub async fn forget_answers(&self, before: Timestamp, limit: usize) -> Result<u64, CatalogueError> {
+        self.write(move |writer| Box::pin(async move { writer.forget_answers(before, limit).await.map(Ok) })).await
+    }
+
+    /// Does this on the journal's own connection, between two groups of appends.
+    async fn write<T, W>(&self, work: W) -> Result<T, CatalogueError>
     where
-        W: for<'a> FnOnce(
-                &'a mut crate::store::Writer,
-            )
-                -> futures_util::future::LocalBoxFuture<'a, Result<Result<(), NotAppended>, DbError>>
-            + Send
-            + 'static,
+        T: Send + 'static,
+        W: for<'a> FnOnce(&'a mut Writer) -> LocalBoxFuture<'a, Result<Result<T, NotAppended>, DbError>> + Send + 'static,
     {
         let (tell, told) = tokio::sync::oneshot::channel();
-        let task: super::journal::WriterTask = Box::new(move |writer| {
+        let task: WriterTask = Box::new(move |writer| {
             Box::pin(async move {
                 let outcome = work(writer).await;
                 drop(tell.send(outcome));
             })
         });
-        match self.writer.ask(Between(task)).await {
-            Ok(()) => {}
-            Err(refusal) if refusal.is_definite() => return Err(CatalogueError::Unwritable),
-            Err(Refusal::NoReply | Refusal::Stopped | Refusal::Full | Refusal::Paused | Refusal::Quarantined) => {
-                return Err(CatalogueError::Unknown);
-            }
-        }
+        self.writer.ask(Between(task)).await.map_err(|refusal| {
+            if refusal.is_definite() { CatalogueError::Unwritable } else { CatalogueError::Unknown }
+        })?;
         match told.await {
-            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Ok(done))) => Ok(done),
             Ok(Ok(Err(NotAppended::AnsweredBefore(answer)))) => Err(CatalogueError::AnsweredBefore(answer)),
             Ok(Ok(Err(_))) => Err(CatalogueError::Conflict),
             Ok(Err(DbError::Unknown(_))) | Err(_) => Err(CatalogueError::Unknown),

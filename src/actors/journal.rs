@@ -5,7 +5,6 @@
 //! the journal, before anyone is answered. Only when that fails too are the askers told that it is unknown.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
@@ -38,9 +37,12 @@ pub enum WriteError {
     Unknown,
 }
 
+/// Hears of every group whether it could be written. Readiness shows it.
+pub type WriteReport = Box<dyn Fn(bool) + Send>;
+
 /// Other work on the writer's connection, between two groups: the catalogue, old answers. It tells its asker
 /// itself what came of it.
-pub(super) type WriterTask = Box<dyn for<'a> FnOnce(&'a mut Writer) -> LocalBoxFuture<'a, ()> + Send>;
+pub type WriterTask = Box<dyn for<'a> FnOnce(&'a mut Writer) -> LocalBoxFuture<'a, ()> + Send>;
 
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -60,8 +62,7 @@ pub(super) struct JournalActor {
     waiting: Vec<Waiting>,
     between: Vec<(WriterTask, Reply<Between>)>,
     tail: Tail,
-    /// Whether the last group was written. Readiness shows it.
-    writable: Arc<AtomicBool>,
+    report: WriteReport,
 }
 
 impl JournalActor {
@@ -69,7 +70,7 @@ impl JournalActor {
         writer: Writer,
         tail: Tail,
         policy: MailboxPolicy,
-        writable: Arc<AtomicBool>,
+        report: WriteReport,
     ) -> Door<Self> {
         let journal = Self {
             writer: Some(writer),
@@ -77,7 +78,7 @@ impl JournalActor {
             waiting: Vec::new(),
             between: Vec::new(),
             tail,
-            writable,
+            report,
         };
         Door::new(journal.start(), policy)
     }
@@ -100,7 +101,7 @@ impl JournalActor {
         };
         ctx.spawn(work.into_actor(self).map(|(writer, appends, waiting, outcome), journal, ctx| {
             journal.writer = Some(writer);
-            journal.writable.store(outcome.is_ok(), Ordering::Relaxed);
+            (journal.report)(outcome.is_ok());
             match outcome {
                 Ok(results) => journal.publish(appends, waiting, results),
                 Err(refused) => waiting.into_iter().for_each(|asker| asker.reply.send(Err(refused.clone()))),

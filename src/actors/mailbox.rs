@@ -106,16 +106,6 @@ impl<M: Message> Reply<M> {
         drop(asker.send(Err(refusal)));
     }
 
-    /// Frees the slot before the answer is there: the asker waits for someone else's work now.
-    pub(super) fn release_slot(&mut self) {
-        self.slot = None;
-    }
-
-    /// Keeps the slot although the answer is given: a penalty, or work that goes on.
-    pub(super) fn take_slot(&mut self) -> Option<OwnedSemaphorePermit> {
-        self.slot.take()
-    }
-
     /// Hands the way back to someone who answers in our stead.
     pub(super) fn hand_on<N>(self) -> Reply<N>
     where
@@ -243,15 +233,6 @@ where
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(self.counted(Refusal::Stopped)),
             Err(_) => Err(self.counted(Refusal::NoReply)),
-        }
-    }
-
-    /// Passes on a message whose asker waits already.
-    pub(super) fn pass_on(&self, message: M, reply: Reply<M>, expires: Instant) {
-        let Reply { asker, slot: _ } = reply;
-        match self.slots.clone().try_acquire_owned() {
-            Ok(slot) => self.put(Admitted { message, expires, reply: Reply { asker, slot: Some(slot) } }),
-            Err(_) => drop(asker.send(Err(self.counted(Refusal::Full)))),
         }
     }
 

@@ -126,7 +126,7 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 const LONGEST_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// A row of the list views.
-pub(super) fn row(order: &Order, clock: &Clock) -> OrderRow {
+pub fn row(order: &Order, clock: &Clock) -> OrderRow {
     OrderRow {
         order: order.id,
         version: order.version,

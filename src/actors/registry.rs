@@ -297,7 +297,7 @@ where
         let pause = if down.crashed { Duration::ZERO } else { PAUSE_BEFORE_REPLACING };
         ctx.run_later(pause, move |registry, ctx| {
             // Refused when quarantined or full: then the next who asks is told so.
-            drop(registry.entry(&down.id, None, ctx).map(|_| ()));
+            let _ = registry.entry(&down.id, None, ctx);
         });
     }
 }
@@ -388,7 +388,7 @@ where
         let Some((Pardon(id), reply)) = asked.start() else { return };
         let was = self.quarantine.remove(&id).is_some();
         if was {
-            drop(self.entry(&id, None, ctx).map(|_| ()));
+            let _ = self.entry(&id, None, ctx);
         }
         reply.send(was);
     }

@@ -5,7 +5,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use actix::Arbiter;
@@ -17,7 +16,8 @@ use super::deadlines::Deadlines;
 use super::dispatch::{DispatchActor, FindRider, Fold, Nearby, NotePresence, PresenceOf};
 use super::feed::{Feed, Hub};
 use super::follow::Follower;
-use super::journal::{Between, JournalActor, Write};
+use super::housekeeping;
+use super::journal::{Between, JournalActor, Write, WriteReport};
 use super::ledger::{LedgerWorld, ReadBook};
 use super::mailbox::{Door, Mailbox, MailboxLoad, MailboxPolicy};
 use super::notifier::Notifier;
@@ -100,7 +100,7 @@ pub async fn start(
     engine: Engine,
     clock: Clock,
     sandbox: Arc<Sandbox>,
-    writable: Arc<AtomicBool>,
+    report: WriteReport,
 ) -> anyhow::Result<(System, Threads)> {
     let Engine { writer, readers, views } = engine;
     let threads = Threads { journal: Arbiter::new(), orders: Arbiter::new(), readers: Arbiter::new() };
@@ -110,7 +110,7 @@ pub async fn start(
     let policy = mailbox("journal", config.mailboxes.journal);
     let tail_of_writer = tail.clone();
     let journal =
-        on(&threads.journal, move || JournalActor::open(writer, tail_of_writer, policy, writable)).await?;
+        on(&threads.journal, move || JournalActor::open(writer, tail_of_writer, policy, report)).await?;
     let stores = Stores::new(catalogue, journal.mailbox::<Between>());
 
     let opening = Opening {
@@ -130,7 +130,7 @@ pub async fn start(
         readers: readers.clone(),
         clock: clock.clone(),
     };
-    let (feed, progress) = start_readers(&threads.readers, config, &tail, &readers, &views, &clock, &doors).await?;
+    let (feed, progress) = start_readers(&threads.readers, config, &tail, &readers, &views, &clock, &stores, &doors).await?;
     let loads = vec![journal.load(), doors.orders.load(), doors.stores.load(), doors.riders.load()];
     let system = System {
         stock: doors.stores.mailbox(),
@@ -231,6 +231,7 @@ async fn start_readers(
     readers: &Readers,
     views: &Views,
     clock: &Clock,
+    stores: &Stores,
     doors: &Doors,
 ) -> anyhow::Result<(Hub, ViewProgress)> {
     let follow = |cursor| Follower::new(tail.clone(), readers.clone(), cursor);
@@ -252,6 +253,7 @@ async fn start_readers(
     };
     let (waking, registry) = (readers.clone(), doors.orders.mailbox());
     let at_once = config.orders.wake_concurrency;
+    keep_running(thread, "housekeeping", housekeeping::run(stores.clone(), clock.clone()));
     keep_running(thread, "deadlines", deadlines.run());
     keep_running(thread, "projector", projector.run());
     keep_running(thread, "notifier", notifier.run());
@@ -367,7 +369,8 @@ async fn on<T: Send + 'static>(thread: &Arbiter, make: impl FnOnce() -> T + Send
 impl Operations {
     /// Lets all orders go; what they were doing is in the journal.
     pub async fn dismiss(&self) {
-        drop(self.dismiss_orders.ask_within(Dismiss, Duration::from_secs(1)).await);
+        // Whether it answers or not, the thread is stopped next.
+        let _ = self.dismiss_orders.ask_within(Dismiss, Duration::from_secs(1)).await;
     }
 }
 

@@ -97,6 +97,15 @@ impl Stock {
         self.levels.iter().map(|(item, level)| (*item, *level))
     }
 
+    /// How many pieces of each item the open reservations hold.
+    pub fn set_aside(&self) -> HashMap<ItemId, u32> {
+        let mut sums = HashMap::new();
+        for line in self.open.values().flatten() {
+            *sums.entry(line.item_id).or_default() += line.quantity;
+        }
+        sums
+    }
+
     /// The orders for which something is set aside.
     pub fn open_reservations(&self) -> impl Iterator<Item = OrderId> + '_ {
         self.open.keys().copied()
