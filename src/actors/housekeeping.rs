@@ -14,7 +14,7 @@ const ANSWERS_KEPT: Duration = Duration::from_secs(72 * 3_600);
 const EVERY: Duration = Duration::from_secs(60);
 const AT_A_TIME: usize = 1_000;
 
-pub async fn run(stores: Stores, clock: Clock) {
+pub(super) async fn run(stores: Stores, clock: Clock) {
     loop {
         let kept = i64::try_from(ANSWERS_KEPT.as_micros()).unwrap_or(i64::MAX);
         let before = Timestamp::from_micros(clock.now().as_micros().saturating_sub(kept));

@@ -42,7 +42,7 @@ pub type WriteReport = Box<dyn Fn(bool) + Send>;
 
 /// Other work on the writer's connection, between two groups: the catalogue, old answers. It tells its asker
 /// itself what came of it.
-pub type WriterTask = Box<dyn for<'a> FnOnce(&'a mut Writer) -> LocalBoxFuture<'a, ()> + Send>;
+pub(super) type WriterTask = Box<dyn for<'a> FnOnce(&'a mut Writer) -> LocalBoxFuture<'a, ()> + Send>;
 
 #[derive(Message)]
 #[rtype(result = "()")]

@@ -29,6 +29,8 @@ mod notifier;
 mod order;
 mod orders;
 mod payment;
+#[cfg(test)]
+mod probe;
 mod projector;
 mod registry;
 mod rider;

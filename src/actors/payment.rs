@@ -79,7 +79,7 @@ pub struct PaymentGate {
 }
 
 impl PaymentGate {
-    fn new(places: usize) -> Self {
+    pub(super) fn new(places: usize) -> Self {
         Self { places, healthy: Arc::default(), lost: Arc::default(), failures_in_a_row: Arc::default() }
     }
 

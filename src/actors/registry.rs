@@ -78,12 +78,6 @@ impl<Id: Clone + Send + 'static> Lifeline<Id> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         Busy(self.asked.clone())
     }
-
-    /// A lifeline that leads nowhere, for an actor under test.
-    #[cfg(test)]
-    pub fn loose(id: Id, registry: WeakRecipient<Down<Id>>) -> Self {
-        Self { id, incarnation: 0, registry, command: None, asked: Arc::default() }
-    }
 }
 
 impl<Id: Clone + Send + 'static> Drop for Lifeline<Id> {
