@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::Files;
 use super::classify::definite;
-use super::recorded::{Line, line, page};
+use super::recorded::{Line, check_next, line, page};
 use crate::store::{Answer, Cursor, DbError, Position, Recorded, Shard, StreamId, StreamKind};
 
 #[derive(Clone)]
@@ -56,7 +56,13 @@ impl Readers {
             .fetch_one(&self.pool)
             .await
             .map_err(definite)?;
-        page::<Line>(&row)?.into_iter().map(Line::recorded).collect()
+        let mut events: Vec<Recorded> = Vec::new();
+        for line in page::<Line>(&row)? {
+            let event = line.recorded()?;
+            check_next(&event, after_version + events.len() as u32)?;
+            events.push(event);
+        }
+        Ok(events)
     }
 
     pub(crate) async fn head(&self) -> Result<Cursor, DbError> {

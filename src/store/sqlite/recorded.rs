@@ -48,3 +48,12 @@ pub(super) fn page<'r, T: Deserialize<'r>>(row: &'r SqliteRow) -> Result<Vec<T>,
     let Some(text) = text else { return Ok(Vec::new()) };
     serde_json::from_str(text).map_err(|error| DbError::Corrupt(format!("events: {error}")))
 }
+
+/// A history with a hole must not be folded.
+pub(super) fn check_next(event: &Recorded, version_before: u32) -> Result<(), DbError> {
+    if event.version == version_before + 1 {
+        return Ok(());
+    }
+    let stream = event.stream.id;
+    Err(DbError::Corrupt(format!("events: {stream} has version {} after version {version_before}", event.version)))
+}
