@@ -4,6 +4,8 @@
 //! back and tried once more after a look at what is there (`judge.rs`), so that a bad member costs the others
 //! time but never their outcome. Losers are known before positions are taken: positions have no gaps.
 
+use std::collections::HashMap;
+
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
@@ -12,7 +14,8 @@ use super::classify::Stop;
 use super::judge::{judge, malformed};
 use super::rows::RowsInsert;
 use crate::crash;
-use crate::store::{Append, Committed, DbError, Due, NotAppended, Position, SHARDS};
+use crate::order::Timestamp;
+use crate::store::{AnswerKey, Append, Committed, DbError, Due, NotAppended, Position, SHARDS};
 
 /// For each member of a batch why it is left out, if it is.
 pub(super) type Verdicts = Vec<Option<NotAppended>>;
@@ -37,7 +40,11 @@ impl Writer {
         mut verdicts: Verdicts,
         look: Look,
     ) -> Result<Vec<Result<Committed, NotAppended>>, Stop> {
-        let mut connection = self.begin().await?;
+        // The first statement of the hopeful attempt begins the transaction itself.
+        let mut connection = match look {
+            Look::Away => self.connected().await?,
+            Look::First => self.begin().await?,
+        };
         let written = write(&mut connection, self.epoch, batch, &mut verdicts, look).await;
         let places = self.end(connection, written).await?;
         Ok(verdicts.into_iter().zip(places).map(|(verdict, place)| verdict.map_or(Ok(place), Err)).collect())
@@ -62,7 +69,7 @@ async fn write(
         judge(connection, batch, verdicts).await?;
     }
     let good = || batch.iter().zip(verdicts.iter()).filter(|(_, verdict)| verdict.is_none()).map(|(append, _)| append);
-    let mut next = take_positions(connection, epoch, batch, verdicts).await?;
+    let mut next = take_positions(connection, epoch, batch, verdicts, look).await?;
     let places = batch
         .iter()
         .zip(verdicts.iter())
@@ -74,7 +81,6 @@ async fn write(
             Committed { first, last: Position { position: *next - 1, ..first } }
         })
         .collect::<Vec<_>>();
-    insert_answers(connection, good()).await?;
     let last = insert_events(connection, epoch, batch, verdicts, &places).await?;
     let count: usize = good().map(|append| append.events.len()).sum();
     if last / MILESTONE > (last - count as i64) / MILESTONE {
@@ -84,30 +90,56 @@ async fn write(
     Ok(places)
 }
 
-/// Takes as many positions of each shard as the good members need, and demands that the shards are still ours:
-/// one statement, so that no position is ever given under another epoch. Returns each shard's first.
+/// The statements that open a batch, in one text because each text sent costs about as much as 10 rows.
+///
+/// The first takes as many positions of each shard as are needed, and demands that the shards are still ours: in one
+/// statement, so that no position is ever given under another epoch.
+macro_rules! take {
+    ($begin:literal) => {
+        concat!(
+            $begin,
+            "update shards set next_position = next_position + (j.value ->> 1) from json_each($1) j
+              where shard = (j.value ->> 0) and epoch = $2
+          returning shard, next_position;
+             insert into answers (key, fingerprint, at, stream, version)
+             select unhex(value ->> 0), value ->> 1, value ->> 2, unhex(value ->> 3), value ->> 4 from json_each($3)"
+        )
+    };
+}
+
+/// Returns the first position that was taken of each shard.
 async fn take_positions(
     connection: &mut SqliteConnection,
     epoch: i64,
     batch: &[Append],
     verdicts: &Verdicts,
+    look: Look,
 ) -> Result<[u64; SHARDS], Stop> {
     let mut counts = [None::<u64>; SHARDS];
+    let mut answers = Vec::new();
     for (append, verdict) in batch.iter().zip(verdicts) {
         let count = counts[usize::from(append.shard.number())].get_or_insert(0);
-        *count += if verdict.is_none() { append.events.len() as u64 } else { 0 };
+        if verdict.is_some() {
+            continue;
+        }
+        *count += append.events.len() as u64;
+        if let Some(AnswerKey { key, fingerprint }) = append.answer {
+            let version = i64::from(append.expected_version) + append.events.len() as i64;
+            answers.push((key.simple(), fingerprint, append.at.as_micros(), append.stream.id.simple(), version));
+        }
     }
     let wanted: Vec<(usize, u64)> =
         counts.iter().enumerate().filter_map(|(shard, count)| Some((shard, (*count)?))).collect();
-    let rows = sqlx::query(
-        "update shards set next_position = next_position + (j.value ->> 1) from json_each($1) j
-          where shard = (j.value ->> 0) and epoch = $2
-      returning shard, next_position",
-    )
-    .bind(serde_json::to_string(&wanted).expect("pairs of numbers are JSON"))
-    .bind(epoch)
-    .fetch_all(connection)
-    .await?;
+    let sql = match look {
+        Look::Away => take!("begin immediate; "),
+        Look::First => take!(""),
+    };
+    let rows = sqlx::query(sql)
+        .bind(serde_json::to_string(&wanted).expect("pairs of numbers are JSON"))
+        .bind(epoch)
+        .bind(serde_json::to_string(&answers).expect("numbers and hex are JSON"))
+        .fetch_all(connection)
+        .await?;
     if rows.len() != wanted.len() {
         return Err(Stop::Failed(DbError::Fenced));
     }
@@ -118,31 +150,6 @@ async fn take_positions(
         next[shard] = after.unsigned_abs() - counts[shard].unwrap_or(0);
     }
     Ok(next)
-}
-
-async fn insert_answers<'b>(
-    connection: &mut SqliteConnection,
-    good: impl Iterator<Item = &'b Append>,
-) -> Result<(), Stop> {
-    let answers: Vec<(String, i64, i64, String, u32)> = good
-        .filter_map(|append| {
-            let answer = append.answer?;
-            let version = append.expected_version + append.events.len() as u32;
-            let stream = append.stream.id.simple().to_string();
-            Some((answer.key.simple().to_string(), answer.fingerprint, append.at.as_micros(), stream, version))
-        })
-        .collect();
-    if answers.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "insert into answers (key, fingerprint, at, stream, version)
-         select unhex(value ->> 0), value ->> 1, value ->> 2, unhex(value ->> 3), value ->> 4 from json_each($1)",
-    )
-    .bind(serde_json::to_string(&answers).expect("numbers and hex are JSON"))
-    .execute(connection)
-    .await?;
-    Ok(())
 }
 
 static INSERT_EVENTS: RowsInsert = RowsInsert::new(
@@ -206,36 +213,34 @@ async fn move_deadlines<'b>(
     connection: &mut SqliteConnection,
     good: impl Iterator<Item = &'b Append>,
 ) -> Result<(), Stop> {
-    let mut last_word = std::collections::HashMap::new();
+    let mut last_word = HashMap::new();
     for append in good.filter(|append| append.due != Due::Unchanged) {
         last_word.insert(append.stream.id, append);
     }
-    let mut open: Vec<(String, u8, u8, Option<i64>)> = Vec::new();
-    let mut closed: Vec<String> = Vec::new();
-    for (stream, append) in last_word {
-        let stream = stream.simple().to_string();
+    let (mut open, mut closed) = (Vec::new(), Vec::new());
+    for (stream, append) in &last_word {
         match append.due {
-            Due::Open(due) => {
-                open.push((stream, append.stream.kind as u8, append.shard.number(), due.map(|due| due.as_micros())));
-            }
-            Due::Closed | Due::Unchanged => closed.push(stream),
+            Due::Open(due) => open.push((
+                stream.simple(),
+                append.stream.kind as u8,
+                append.shard.number(),
+                due.map(Timestamp::as_micros),
+            )),
+            Due::Closed | Due::Unchanged => closed.push(stream.simple()),
         }
     }
-    if !open.is_empty() {
-        sqlx::query(
-            "insert into deadlines (stream, kind, shard, due_at)
-             select unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3 from json_each($1) where true
-                 on conflict (stream) do update set due_at = excluded.due_at",
-        )
-        .bind(serde_json::to_string(&open).expect("numbers and hex are JSON"))
-        .execute(&mut *connection)
-        .await?;
+    if last_word.is_empty() {
+        return Ok(());
     }
-    if !closed.is_empty() {
-        sqlx::query("delete from deadlines where stream in (select unhex(value) from json_each($1))")
-            .bind(serde_json::to_string(&closed).expect("hex is JSON"))
-            .execute(connection)
-            .await?;
-    }
+    sqlx::query(
+        "insert into deadlines (stream, kind, shard, due_at)
+         select unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3 from json_each($1) where true
+             on conflict (stream) do update set due_at = excluded.due_at;
+         delete from deadlines where stream in (select unhex(value) from json_each($2))",
+    )
+    .bind(serde_json::to_string(&open).expect("numbers and hex are JSON"))
+    .bind(serde_json::to_string(&closed).expect("hex is JSON"))
+    .execute(connection)
+    .await?;
     Ok(())
 }

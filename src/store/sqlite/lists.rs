@@ -97,10 +97,10 @@ impl Views {
         }
         match filter.state {
             None => {}
-            // As a constant, or the index of what is not sent would not be considered.
-            Some(MessageState::Waiting) => drop(list.push(" and state = 'waiting'")),
+            // The index of what is not sent is only used if the condition says so in its own words.
+            Some(MessageState::Waiting) => drop(list.push(" and state = 'waiting' and state <> 'sent'")),
             Some(MessageState::Sent) => drop(list.push(" and state = 'sent'")),
-            Some(MessageState::Dead) => drop(list.push(" and state = 'dead'")),
+            Some(MessageState::Dead) => drop(list.push(" and state = 'dead' and state <> 'sent'")),
         }
         if let Some(mark) = after {
             list.push(" and (at, order_id, version) < (").push_bind(mark.at.as_micros());

@@ -13,6 +13,7 @@ mod lists;
 mod open;
 mod open_streams;
 mod read;
+mod recorded;
 mod recover;
 mod rows;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::Files;
 use super::classify::definite;
-use crate::order::{CommandId, Timestamp};
+use super::recorded::{Line, check_next, line, page};
 use crate::store::{Answer, Cursor, DbError, Position, Recorded, Shard, StreamId, StreamKind};
 
 #[derive(Clone)]
@@ -18,26 +18,24 @@ pub struct Readers {
     _files: Files,
 }
 
-/// The columns that [`recorded`] reads, in its sequence.
-macro_rules! recorded_columns {
-    () => {
-        "e.shard, e.position, e.kind, e.stream, e.version, e.at, e.by_whom, e.command, e.fingerprint, e.name, e.data"
-    };
-}
-pub(super) use recorded_columns;
-
 /// In commit order from the last milestone on that the cursor `$1` has passed in every shard. For a reader that takes
 /// the events as they come, that is the last milestone before them.
 const AFTER: &str = concat!(
-    "select ",
-    recorded_columns!(),
-    " from events e
+    "select '[' || group_concat(line, ',') || ']' from (select ",
+    line!(),
+    " as line from events e
       where e.id > coalesce(
             (select m.id from milestones m
               where m.id <= $2 and not exists (select 1 from json_each(m.marks) j where j.value > ($1 ->> j.key))
               order by m.id desc limit 1), 0)
         and e.position > ($1 ->> e.shard)
-      order by e.id limit $3"
+      order by e.id limit $3)"
+);
+
+const STREAM: &str = concat!(
+    "select '[' || group_concat(line, ',') || ']' from (select ",
+    line!(),
+    " as line from events e where e.stream = $1 and e.version > $2 order by e.version limit $3)"
 );
 
 impl Readers {
@@ -51,18 +49,20 @@ impl Readers {
         after_version: u32,
         limit: i64,
     ) -> Result<Vec<Recorded>, DbError> {
-        let rows = sqlx::query(concat!(
-            "select ",
-            recorded_columns!(),
-            " from events e where e.stream = $1 and e.version > $2 order by e.version limit $3"
-        ))
-        .bind(stream.id.as_bytes().to_vec())
-        .bind(i64::from(after_version))
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await
-        .map_err(definite)?;
-        rows.iter().map(|row| recorded(row, 0)).collect()
+        let row = sqlx::query(STREAM)
+            .bind(stream.id.as_bytes().to_vec())
+            .bind(i64::from(after_version))
+            .bind(limit)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(definite)?;
+        let mut events: Vec<Recorded> = Vec::new();
+        for line in page::<Line>(&row)? {
+            let event = line.recorded()?;
+            check_next(&event, after_version + events.len() as u32)?;
+            events.push(event);
+        }
+        Ok(events)
     }
 
     pub(crate) async fn head(&self) -> Result<Cursor, DbError> {
@@ -79,18 +79,19 @@ impl Readers {
 
     pub(crate) async fn after(&self, cursor: &Cursor, limit: i64) -> Result<Vec<Recorded>, DbError> {
         let marks: Vec<u64> = cursor.marks().map(|mark| mark.position).collect();
-        let rows = sqlx::query(AFTER)
+        let row = sqlx::query(AFTER)
             .bind(serde_json::to_string(&marks).expect("numbers are JSON"))
             // As many events as the cursor has passed: no milestone beyond can be behind it in every shard.
             .bind(marks.iter().sum::<u64>().cast_signed())
             .bind(limit)
-            .fetch_all(&self.pool)
+            .fetch_one(&self.pool)
             .await
             .map_err(definite)?;
+        let lines: Vec<Line> = page(&row)?;
         let mut passed = cursor.clone();
-        let mut events = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let event = recorded(row, 0)?;
+        let mut events = Vec::with_capacity(lines.len());
+        for line in lines {
+            let event = line.recorded()?;
             if event.position.position != passed.at(event.position.shard) + 1 {
                 // A reader that was handed this would move its cursor past what it never saw.
                 return Err(DbError::Corrupt(format!("events: one is missing before {}", event.position)));
@@ -109,21 +110,6 @@ impl Readers {
             .map_err(definite)?;
         row.map(|row| Ok(answer_from(&row)?.1)).transpose()
     }
-}
-
-/// The event in the columns from `from` on, as [`recorded_columns`] names them.
-pub(super) fn recorded(row: &SqliteRow, from: usize) -> Result<Recorded, DbError> {
-    Ok(Recorded {
-        position: position(row, from)?,
-        stream: StreamId { kind: kind(row, from + 2)?, id: uuid(row, from + 3)? },
-        version: number(row, from + 4)?,
-        at: Timestamp::from_micros(row.try_get_unchecked(from + 5).map_err(definite)?),
-        by: row.try_get_unchecked(from + 6).map_err(definite)?,
-        command: CommandId::new(uuid(row, from + 7)?),
-        fingerprint: row.try_get_unchecked(from + 8).map_err(definite)?,
-        name: row.try_get_unchecked(from + 9).map_err(definite)?,
-        data: row.try_get_unchecked(from + 10).map_err(definite)?,
-    })
 }
 
 /// A row of `answers`: key, fingerprint, stream, version, status, body.

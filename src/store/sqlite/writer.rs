@@ -57,12 +57,17 @@ impl Writer {
         })
     }
 
+    /// Takes the connection out, for a transaction that is still to be begun.
+    pub(super) async fn connected(&mut self) -> Result<SqliteConnection, DbError> {
+        match self.connection.take() {
+            Some(connection) => Ok(connection),
+            None => SqliteConnection::connect_with(&self.files.journal_writer()).await.map_err(definite),
+        }
+    }
+
     /// Begins a transaction that may write; it holds the file's write lock from here on.
     pub(super) async fn begin(&mut self) -> Result<SqliteConnection, DbError> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => SqliteConnection::connect_with(&self.files.journal_writer()).await.map_err(definite)?,
-        };
+        let mut connection = self.connected().await?;
         sqlx::query("begin immediate").execute(&mut connection).await.map_err(definite)?;
         Ok(connection)
     }
@@ -119,10 +124,7 @@ impl Writer {
     /// Moves a part of the write-ahead log into the file, without waiting for readers, and says how many
     /// pages are left in the log. For idle moments: a busy writer checkpoints by itself.
     pub(crate) async fn checkpoint(&mut self) -> Result<u64, DbError> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => SqliteConnection::connect_with(&self.files.journal_writer()).await.map_err(definite)?,
-        };
+        let mut connection = self.connected().await?;
         let (_busy, in_log, moved): (i64, i64, i64) =
             sqlx::query_as("pragma wal_checkpoint(passive)").fetch_one(&mut connection).await.map_err(definite)?;
         self.connection = Some(connection);
