@@ -26,6 +26,7 @@ mod payment;
 mod place;
 mod place_on_earth;
 mod policy;
+mod policy_spec;
 mod prepare;
 mod rejection;
 mod rider;
@@ -49,9 +50,10 @@ pub use party::{EndReason, Ended, Party, PartyRole};
 pub use payment::{PaymentOperation, provider_key};
 pub use place_on_earth::{Area, BadPlace, Place, Point};
 pub use policy::{
-    Acceptance, BadPolicy, CancelUntil, Capture, Dispatch, Overrides, PaymentMethod, PolicySpec, PreparationPolicy,
-    Preset, ServicePolicy, SharedPolicy, StockPolicy,
+    Acceptance, BadPolicy, CancelUntil, Capture, Dispatch, PaymentMethod, PreparationPolicy, Preset, ServicePolicy,
+    SharedPolicy, StockPolicy,
 };
+pub use policy_spec::{Overrides, PolicySpec};
 pub use rejection::Rejection;
 pub use rider::{DEFAULT_CAPACITY, RiderBook, RiderCommand, RiderEvent, RiderFull};
 pub use stock::{Level, MAX_LEVEL, Pieces, Stock, StockCommand, StockEvent, StockRefusal};
