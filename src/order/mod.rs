@@ -31,6 +31,8 @@ mod prepare;
 mod rejection;
 mod rider;
 mod stock;
+#[cfg(test)]
+mod testing;
 mod text;
 mod time;
 
