@@ -213,9 +213,6 @@ impl ServicePolicy {
         if self.acceptance == Acceptance::Automatic && self.preparation == PreparationPolicy::WithAcceptance {
             return refuse("preparation", "nobody accepts by hand here, so accepting cannot start it: use automatic");
         }
-        if self.acceptance == Acceptance::Automatic && self.capture == Capture::AtAcceptance && !self.card {
-            return refuse("capture", "without cards there is nothing to capture");
-        }
         if self.preparation == PreparationPolicy::None && self.cancel_until == CancelUntil::PreparationStarts {
             return refuse("cancel_until", "nothing is prepared here: use pick_up or delivery");
         }
@@ -271,6 +268,17 @@ mod tests {
             let refused = ServicePolicy::try_from(PolicySpec::Overridden(Box::new(spec)));
             assert_eq!(refused.map_err(|bad| bad.field), Err(field));
         }
+    }
+
+    #[test]
+    fn a_store_that_takes_cash_alone_may_accept_by_itself() {
+        let cash = Overrides {
+            stock: Some(StockPolicy::Untracked),
+            payment_methods: Some(vec![PaymentMethod::OnDelivery]),
+            capture: Some(Capture::AtAcceptance),
+            ..only(Preset::Restaurant)
+        };
+        assert!(ServicePolicy::try_from(PolicySpec::Overridden(Box::new(cash))).is_ok());
     }
 
     fn only(preset: Preset) -> Overrides {
