@@ -3,7 +3,7 @@
 //! What they may do in which status is decided in the file of each command.
 
 use super::command::{CommandName, OrderCommand};
-use super::order::Order;
+use super::order::{Order, Placement};
 use super::party::{Party, PartyRole};
 use super::policy::Dispatch;
 use super::rejection::Rejection;
@@ -14,7 +14,8 @@ impl Order {
     pub fn is_visible_to(&self, party: &Party) -> bool {
         match party {
             Party::Customer(customer) => *customer == self.placement.customer_id,
-            Party::Store(owner) => *owner == self.placement.store.owner,
+            // An order that is not paid for is no business of the store's.
+            Party::Store(owner) => self.submitted && *owner == self.placement.store.owner,
             Party::Rider(rider) => self.rider() == Some(rider),
             Party::Operator(_) | Party::System => true,
         }
@@ -70,6 +71,17 @@ fn sample(order: &Order, name: CommandName) -> Option<OrderCommand> {
         | CommandName::NoteRiderFull
         | CommandName::NoteRiderReleased
         | CommandName::NoteTime => None,
+    }
+}
+
+/// A customer places orders of their own.
+pub(super) fn check_placing(placement: &Placement, by: &Party) -> Result<(), Rejection> {
+    match by {
+        Party::Customer(customer) if *customer == placement.customer_id => Ok(()),
+        Party::Customer(_) => Err(Rejection::NotYours),
+        Party::Store(_) | Party::Rider(_) | Party::Operator(_) | Party::System => {
+            Err(Rejection::WrongRole(CommandName::Place))
+        }
     }
 }
 
