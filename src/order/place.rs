@@ -92,7 +92,7 @@ pub(super) fn note_out_of_stock(order: &Order, item: super::ItemId) -> Vec<Order
 }
 
 pub(super) fn note_stock_returned(order: &Order) -> Vec<OrderEvent> {
-    match (order.is_closed(), order.stock) {
+    match (order.ended_early(), order.stock) {
         (true, StockHold::Wanted | StockHold::Reserved) => vec![OrderEvent::StockReturned(Nothing {})],
         (true, StockHold::None | StockHold::Ended) | (false, _) => Vec::new(),
     }
