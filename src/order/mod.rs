@@ -35,6 +35,7 @@ mod reachable;
 mod rejection;
 mod rider;
 mod stock;
+mod stock_event;
 #[cfg(test)]
 mod testing;
 mod text;
@@ -62,6 +63,7 @@ pub use policy::{
 pub use policy_spec::{Overrides, PolicySpec};
 pub use rejection::Rejection;
 pub use rider::{DEFAULT_CAPACITY, RiderBook, RiderCommand, RiderEvent, RiderFull};
-pub use stock::{Level, MAX_LEVEL, Pieces, Stock, StockCommand, StockEvent, StockRefusal};
+pub use stock::{Level, MAX_LEVEL, Stock, StockCommand, StockRefusal};
+pub use stock_event::{Pieces, StockEvent};
 pub use text::{BadText, Text};
 pub use time::{Seconds, Timestamp};
