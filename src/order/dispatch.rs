@@ -192,3 +192,7 @@ fn already_with(order: &Order, rider: &RiderId) -> Result<Vec<OrderEvent>, Rejec
 fn by_policy(order: &Order, command: CommandName, dispatch: Dispatch) -> Result<(), Rejection> {
     if order.placement.policy.dispatch == dispatch { Ok(()) } else { Err(Rejection::NotByPolicy(command)) }
 }
+
+#[cfg(test)]
+#[path = "dispatch_tests.rs"]
+mod tests;

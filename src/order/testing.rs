@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::event::{Attempt, Nothing, OrderCompleted, PaymentRequested, Rider, RiderAssigned};
 use super::order::Assignment;
 use super::{
-    BadPolicy, CardToken, Currency, CustomerId, ItemId, Line, Money, NoStep, Order, OrderCommand, OrderEvent, OrderId,
-    OwnerId, Parcel, Party, PartyRole, PaymentMethod, Place, Placement, Point, Preset, Rejection, Request, RiderId,
+    CardToken, Currency, CustomerId, ItemId, Line, Money, NoStep, Order, OrderCommand, OrderEvent, OrderId, OwnerId,
+    Parcel, Party, PartyRole, PaymentMethod, Place, Placement, Point, Preset, Rejection, Request, RiderId,
     ServicePolicy, SharedPlacement, Status, StoreId, StoreRef, Subject, Text, Timestamp, replay, step,
 };
 
@@ -18,6 +18,9 @@ use super::{
 pub(crate) const NOON: Timestamp = Timestamp::from_micros(1_795_262_400_000_000);
 pub(crate) const ORDER: OrderId = OrderId::new(Uuid::from_u128(0x01d));
 pub(crate) const ITEM: ItemId = ItemId::new(Uuid::from_u128(0x17e));
+
+/// As most cancel: without a word.
+pub(crate) const CANCEL: OrderCommand = OrderCommand::Cancel { note: None };
 
 pub(crate) fn customer() -> Party {
     Party::Customer(CustomerId(subject("alice")))
@@ -300,10 +303,4 @@ impl Outcome {
             Err(no) => panic!("rejected, but: {no:?}"),
         }
     }
-}
-
-/// What a policy as stores write it is refused for.
-pub(crate) fn refused_policy(json: &str) -> BadPolicy {
-    let spec: super::PolicySpec = serde_json::from_str(json).unwrap();
-    ServicePolicy::try_from(spec).expect_err("a policy that makes no sense")
 }
