@@ -195,7 +195,7 @@ pub(crate) struct Given(Option<Arc<Order>>);
 
 /// What came of one command.
 #[derive(Debug)]
-pub(crate) struct Outcome {
+pub(crate) struct Attempted {
     before: Option<Arc<Order>>,
     step: Result<super::Step, NoStep>,
 }
@@ -217,22 +217,22 @@ impl Given {
         Given(replay(ORDER, self.0, more.iter().map(|event| (event, NOON))).expect("events that can follow"))
     }
 
-    pub(crate) fn when(self, by: Party, command: OrderCommand) -> Outcome {
+    pub(crate) fn when(self, by: Party, command: OrderCommand) -> Attempted {
         self.when_at(NOON, by, command)
     }
 
-    pub(crate) fn when_at(self, now: Timestamp, by: Party, command: OrderCommand) -> Outcome {
+    pub(crate) fn when_at(self, now: Timestamp, by: Party, command: OrderCommand) -> Attempted {
         let step = step(self.0.as_ref(), ORDER, &by, &command, now);
-        Outcome { before: self.0, step }
+        Attempted { before: self.0, step }
     }
 
     /// An answer from the world.
-    pub(crate) fn when_told(self, answer: OrderCommand) -> Outcome {
+    pub(crate) fn when_told(self, answer: OrderCommand) -> Attempted {
         self.when(Party::System, answer)
     }
 
     /// The clock strikes.
-    pub(crate) fn when_it_is(self, now: Timestamp) -> Outcome {
+    pub(crate) fn when_it_is(self, now: Timestamp) -> Attempted {
         self.when_at(now, Party::System, OrderCommand::NoteTime)
     }
 
@@ -253,7 +253,7 @@ impl Given {
     }
 }
 
-impl Outcome {
+impl Attempted {
     #[track_caller]
     fn events(self) -> (Vec<OrderEvent>, Given) {
         match self.step {
@@ -275,6 +275,14 @@ impl Outcome {
     pub(crate) fn then_names(self, expected: &[&str]) -> Given {
         let (events, next) = self.events();
         assert_eq!(events.iter().map(OrderEvent::name).collect::<Vec<_>>(), expected);
+        next
+    }
+
+    /// An event of that name followed, and then others.
+    #[track_caller]
+    pub(crate) fn then_first(self, expected: &str) -> Given {
+        let (events, next) = self.events();
+        assert_eq!(events.first().map(OrderEvent::name), Some(expected));
         next
     }
 
