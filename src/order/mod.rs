@@ -14,8 +14,6 @@ mod deadline;
 mod deliver;
 mod dispatch;
 mod event;
-#[cfg(test)]
-mod every_command;
 mod fold;
 mod id;
 mod machine;
@@ -30,8 +28,6 @@ mod place_on_earth;
 mod policy;
 mod policy_spec;
 mod prepare;
-#[cfg(test)]
-mod reachable;
 mod rejection;
 mod rider;
 mod stock;

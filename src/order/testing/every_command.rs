@@ -1,7 +1,7 @@
 //! Every command that an order may be given, for tests that leave none out.
 
-use super::testing::*;
-use super::{Order, OrderCommand, Party, PaymentOperation, Request, Timestamp};
+use crate::order::testing::*;
+use crate::order::{Order, OrderCommand, Party, PaymentOperation, Request, Timestamp};
 
 /// A command as it is shown to readers, and who issues it.
 pub(crate) struct Issued {
@@ -99,7 +99,7 @@ pub(crate) fn definite_answers(order: &Order, request: &Request) -> Vec<OrderCom
 
 #[test]
 fn no_command_is_left_out() {
-    let order = given(until(super::Preset::QuickService, "rider_assigned"));
+    let order = given(until(crate::order::Preset::QuickService, "rider_assigned"));
     let mut names: Vec<_> = every_command(order.order()).iter().map(|issued| issued.command.name().as_str()).collect();
     names.push(OrderCommand::NoteTime.name().as_str());
     names.sort_unstable();

@@ -5,16 +5,16 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::every_command::{Issued, definite_answers, due_times, every_command};
-use super::order::Assignment;
-use super::testing::*;
-use super::{
+use crate::order::order::Assignment;
+use crate::order::testing::*;
+use crate::order::{
     Delivery, NoStep, Order, OrderCommand, OrderEvent, OrderState as State, Party, PaymentMethod, PaymentOperation,
     PaymentStatus, Placement, Preset, Request, ServicePolicy, Step, Timestamp, step,
 };
 
 /// Each state once, with an order that is in it, and what was seen on the way.
-struct Walk {
-    states: HashMap<String, Arc<Order>>,
+pub(crate) struct Walk {
+    pub(crate) states: HashMap<String, Arc<Order>>,
     events: BTreeSet<&'static str>,
     /// Which states a state leads to.
     edges: HashMap<String, Vec<String>>,
@@ -44,7 +44,7 @@ fn key(order: &Order) -> String {
     format!("{state} {paid:?} {preparation:?} {delivery:?} {stock:?} {releasing:?} {settled}")
 }
 
-fn walk(placement: Placement) -> Walk {
+pub(crate) fn walk(placement: Placement) -> Walk {
     let mut walk = Walk { states: HashMap::new(), events: BTreeSet::new(), edges: HashMap::new() };
     let first = step(None, ORDER, &customer(), &place(placement), NOON).expect("an order can be placed");
     let mut open = vec![first.next.clone()];
@@ -113,7 +113,8 @@ fn check_step(order: &Arc<Order>, issued: &Issued, step: &Step) {
     // The clock is not a wish: each time it strikes, the next thing may be due. And the answer "not yet" of a
     // payment that is asked for again is a new answer.
     if issued.command != OrderCommand::NoteTime
-        && let Ok(again) = super::step(Some(&step.next), ORDER, &issued.by, &issued.command, step.next.updated_at)
+        && let Ok(again) =
+            crate::order::step(Some(&step.next), ORDER, &issued.by, &issued.command, step.next.updated_at)
     {
         assert_eq!(again.events, [], "asking twice is doing once: {}", context());
     }
@@ -189,7 +190,8 @@ fn check_money(order: &Order, outstanding: &[Request]) {
             context()
         );
     }
-    if policy.capture == super::Capture::AtAcceptance && matches!(order.state, State::AwaitingAcceptance { .. }) {
+    if policy.capture == crate::order::Capture::AtAcceptance && matches!(order.state, State::AwaitingAcceptance { .. })
+    {
         assert_eq!(asked, [], "nothing is captured before the store approves: {}", context());
     }
     if order.settled && order.ended_early() {
@@ -203,7 +205,7 @@ fn check_allowed(order: &Order) {
     for by in [customer(), store(), rider(), another_rider(), operator()] {
         let allowed: BTreeSet<_> = order.allowed(&by, order.updated_at).iter().map(|name| name.as_str()).collect();
         // A rider who has yet to give this very order back is not named again, but others are.
-        let a_third = OrderCommand::Assign { rider: super::RiderId("tara".parse().unwrap()) };
+        let a_third = OrderCommand::Assign { rider: crate::order::RiderId("tara".parse().unwrap()) };
         let taken: BTreeSet<_> = every_command(order)
             .into_iter()
             .filter(|issued| issued.by == by)

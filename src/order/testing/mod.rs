@@ -2,13 +2,18 @@
 //!
 //! The histories are written by hand, event by event, so that a test never rests on the rules it tests.
 
+mod every_command;
+mod reachable;
+mod situations;
+mod transitions;
+
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::event::{Attempt, Nothing, OrderCompleted, PaymentRequested, Rider, RiderAssigned};
-use super::order::Assignment;
-use super::{
+use crate::order::event::{Attempt, Nothing, OrderCompleted, PaymentRequested, Rider, RiderAssigned};
+use crate::order::order::Assignment;
+use crate::order::{
     CardToken, Currency, CustomerId, ItemId, Line, Money, NoStep, Order, OrderCommand, OrderEvent, OrderId, OwnerId,
     Parcel, Party, PartyRole, PaymentMethod, Place, Placement, Point, Preset, Rejection, Request, RiderId,
     ServicePolicy, SharedPlacement, Status, StoreId, StoreRef, Subject, Text, Timestamp, replay, step,
@@ -197,7 +202,7 @@ pub(crate) struct Given(Option<Arc<Order>>);
 #[derive(Debug)]
 pub(crate) struct Attempted {
     before: Option<Arc<Order>>,
-    step: Result<super::Step, NoStep>,
+    step: Result<crate::order::Step, NoStep>,
 }
 
 /// All of it happened at noon.
