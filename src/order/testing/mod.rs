@@ -3,6 +3,7 @@
 //! The histories are written by hand, event by event, so that a test never rests on the rules it tests.
 
 mod every_command;
+mod golden;
 mod reachable;
 mod situations;
 mod transitions;
