@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use actix::{Actor, AsyncContext, Context, Handler, Message, WrapFuture, ActorFutureExt};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 
 use super::mailbox::{Admitted, Door, MailboxPolicy, Reply};
 use crate::providers::payment::{PaymentAnswer, PaymentProvider, PaymentRequest};
@@ -26,9 +26,13 @@ impl Message for Charge {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChargeOutcome {
     Done,
-    Declined { code: crate::order::Text<80> },
+    Declined {
+        code: crate::order::Text<80>,
+    },
     /// The provider may have done it.
-    Unknown { why: &'static str },
+    Unknown {
+        why: &'static str,
+    },
     /// The provider was not asked, for certain.
     NotSent,
 }
@@ -113,7 +117,11 @@ pub(super) struct PaymentActor {
 }
 
 impl PaymentActor {
-    pub(super) fn open(provider: Arc<dyn PaymentProvider>, policy: GatePolicy, door: MailboxPolicy) -> (Door<Self>, PaymentGate) {
+    pub(super) fn open(
+        provider: Arc<dyn PaymentProvider>,
+        policy: GatePolicy,
+        door: MailboxPolicy,
+    ) -> (Door<Self>, PaymentGate) {
         let gate = PaymentGate::new(policy.running);
         let actor = Self { provider, policy, gate: gate.clone(), waiting: VecDeque::new() };
         (Door::new(actor.start(), door), gate)

@@ -109,8 +109,7 @@ pub async fn start(
 
     let policy = mailbox("journal", config.mailboxes.journal);
     let tail_of_writer = tail.clone();
-    let journal =
-        on(&threads.journal, move || JournalActor::open(writer, tail_of_writer, policy, report)).await?;
+    let journal = on(&threads.journal, move || JournalActor::open(writer, tail_of_writer, policy, report)).await?;
     let stores = Stores::new(catalogue, journal.mailbox::<Between>());
 
     let opening = Opening {
@@ -130,7 +129,8 @@ pub async fn start(
         readers: readers.clone(),
         clock: clock.clone(),
     };
-    let (feed, progress) = start_readers(&threads.readers, config, &tail, &readers, &views, &clock, &stores, &doors).await?;
+    let (feed, progress) =
+        start_readers(&threads.readers, config, &tail, &readers, &views, &clock, &stores, &doors).await?;
     let loads = vec![journal.load(), doors.orders.load(), doors.stores.load(), doors.riders.load()];
     let system = System {
         stock: doors.stores.mailbox(),
@@ -195,16 +195,11 @@ impl Opening {
             rider_capacity: config.orders.rider_capacity,
         };
         let most = config.limits.live_actors;
-        let store_door = Registry::<StoreActor>::open(
-            books.clone(),
-            registry("stores", mailbox("store", boxes.store), most),
-        );
+        let store_door =
+            Registry::<StoreActor>::open(books.clone(), registry("stores", mailbox("store", boxes.store), most));
         let rider_door = Registry::<RiderActor>::open(books, registry("riders", mailbox("rider", boxes.rider), most));
-        let dispatch = DispatchActor::open(
-            Arc::new(stores),
-            config.orders.rider_capacity,
-            mailbox("dispatch", boxes.dispatch),
-        );
+        let dispatch =
+            DispatchActor::open(Arc::new(stores), config.orders.rider_capacity, mailbox("dispatch", boxes.dispatch));
         let (payment, gate) = PaymentActor::open(sandbox, gate_policy(&config), payment_mailbox(&config));
         let world = World::new(Reach {
             clock,
@@ -218,8 +213,7 @@ impl Opening {
             dispatch: dispatch.mailbox::<FindRider>(),
             pace: pace(&config),
         });
-        let orders =
-            Registry::<OrderActor>::open(world, registry("orders", mailbox("order", boxes.order), most));
+        let orders = Registry::<OrderActor>::open(world, registry("orders", mailbox("order", boxes.order), most));
         Doors { orders, stores: store_door, riders: rider_door, dispatch, payment, gate }
     }
 }
@@ -416,4 +410,3 @@ fn pace(config: &Config) -> Pace {
         longest_payment_pause: config.payments.retry_at_most_ms.duration(),
     }
 }
-
