@@ -147,8 +147,9 @@ impl PaymentActor {
 
     fn call(&self, charge: Charge, reply: Reply<Charge>, ctx: &mut Context<Self>) {
         let (provider, gate, policy) = (self.provider.clone(), self.gate.clone(), self.policy);
+        // Taken here and not when the call is first polled: the next one must see it.
+        let mut place = Place::taken(gate.clone());
         let calling = async move {
-            let mut place = Place::taken(gate.clone());
             let operation = charge.operation.as_str();
             let answer = call_within(&*provider, &charge, &policy, &mut place).await;
             let failed = matches!(answer, PaymentAnswer::Unknown { .. });
@@ -244,3 +245,7 @@ impl Handler<Admitted<Charge>> for PaymentActor {
         self.go_on(ctx);
     }
 }
+
+#[cfg(test)]
+#[path = "payment_tests.rs"]
+mod tests;
