@@ -34,7 +34,9 @@ impl Connection {
             let status = head.get(9..12).and_then(|code| code.parse().ok()).expect("a status line");
             let length: usize = head
                 .lines()
-                .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:").map(str::trim).map(str::to_owned))
+                .find_map(|line| {
+                    line.to_ascii_lowercase().strip_prefix("content-length:").map(str::trim).map(str::to_owned)
+                })
                 .and_then(|length| length.parse().ok())
                 .unwrap_or(0);
             let whole = end + 4 + length;

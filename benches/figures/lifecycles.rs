@@ -94,8 +94,7 @@ async fn live(orders: &Orders, policy: &Arc<ServicePolicy>, person: u64, command
 async fn step(orders: &Orders, id: OrderId, by: &Party, command: OrderCommand, commands: &mut Histogram<u64>) {
     let asked = Instant::now();
     let last = command == OrderCommand::Confirm;
-    let execute =
-        Execute { id: CommandId::new(Uuid::now_v7()), by: by.clone(), command, key: None, if_version: None };
+    let execute = Execute { id: CommandId::new(Uuid::now_v7()), by: by.clone(), command, key: None, if_version: None };
     let outcome = match by {
         Party::Store(_) => orders.manage(id, execute).await,
         _ => orders.execute(id, execute).await,

@@ -50,7 +50,8 @@ pub fn awake(directory: &Path) {
         config.orders.idle_after_s = baedal::config::Secs(2);
         let (system, threads) = town::start(directory, &config).await;
         let ready = started.elapsed();
-        let live = async || system.operations.orders.ask(baedal::actors::TakeCensus).await.map_or(0, |census| census.live);
+        let live =
+            async || system.operations.orders.ask(baedal::actors::TakeCensus).await.map_or(0, |census| census.live);
         while (live().await as u64) < ORDERS {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -47,7 +47,12 @@ pub fn placement(number: u64, payment_method: PaymentMethod, policy: &Arc<Servic
     let price = Money::new(12_000, Currency::KRW).expect("a small amount");
     let point = Point::new(37.566, 126.978).expect("in Seoul");
     Arc::new(Placement {
-        store: StoreRef { id: store(number), name: Text::literal("Euljiro Noodles"), owner: OwnerId(subject("mario")), point },
+        store: StoreRef {
+            id: store(number),
+            name: Text::literal("Euljiro Noodles"),
+            owner: OwnerId(subject("mario")),
+            point,
+        },
         customer_id: CustomerId(subject(&format!("customer-{}", number % 50_000))),
         policy: policy.clone(),
         lines: vec![Line {

@@ -322,8 +322,7 @@ mod tests {
             let place = DataPlace::Directory(data.path().to_owned());
             let Engine { writer, readers, .. } = Engine::open(&place).await.unwrap();
             let journal = JournalActor::open(writer, Tail::default(), POLICY, Box::new(|_| {}));
-            let world =
-                LedgerWorld { clock: Clock::default(), journal: journal.mailbox(), readers, rider_capacity: 3 };
+            let world = LedgerWorld { clock: Clock::default(), journal: journal.mailbox(), readers, rider_capacity: 3 };
             let residency =
                 Residency { door: POLICY, resident: POLICY, idle_after: Duration::from_millis(1), most: 100 };
             let registry = Registry::<StoreActor>::open(world, residency);
@@ -331,8 +330,7 @@ mod tests {
         }
 
         async fn enter(&self, command: StockCommand) -> Result<Entered<Stock>, EnterError<StockRefusal>> {
-            let message =
-                Enter { id: CommandId::new(Uuid::now_v7()), by: "test".to_owned(), command, key: None };
+            let message = Enter { id: CommandId::new(Uuid::now_v7()), by: "test".to_owned(), command, key: None };
             self.stock.ask(To { id: STORE, origin: None, message }).await.unwrap()
         }
 

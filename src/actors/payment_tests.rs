@@ -98,7 +98,12 @@ async fn a_provider_that_hangs_opens_the_gate_and_who_waits_hears_that_nothing_w
     let (mailbox, gate) = open(&provider, 1_000, LONG);
     let waiting = actix::spawn({
         let mailbox = mailbox.clone();
-        async move { futures_util::future::join_all((0..PLACES + 6).map(|_| mailbox.ask_within(charge(), Duration::from_millis(600)))).await }
+        async move {
+            futures_util::future::join_all(
+                (0..PLACES + 6).map(|_| mailbox.ask_within(charge(), Duration::from_millis(600))),
+            )
+            .await
+        }
     });
     until("the gate is open", async || gate.state() == GateState::Open).await;
     assert_eq!(mailbox.ask(charge()).await, Ok(ChargeOutcome::NotSent), "refused without waiting");
