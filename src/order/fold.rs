@@ -42,6 +42,7 @@ pub(super) fn first(id: OrderId, event: &OrderEvent, at: Timestamp) -> Result<Or
             StockPolicy::Untracked => StockHold::None,
         },
         releasing: Vec::new(),
+        submitted: false,
         settled: false,
         placed_at: at,
         updated_at: at,
@@ -220,6 +221,7 @@ impl Order {
             (PaymentMethod::Card | PaymentMethod::OnDelivery, _) => false,
         };
         let fits = paid && self.is_unpaid();
+        self.submitted = true;
         self.state = State::AwaitingAcceptance { since: at, reminded: false };
         fits
     }

@@ -13,6 +13,7 @@ mod command;
 mod deadline;
 mod deliver;
 mod dispatch;
+mod document;
 mod event;
 mod fold;
 mod id;
@@ -26,15 +27,20 @@ mod payment;
 mod place;
 mod place_on_earth;
 mod policy;
+mod policy_spec;
 mod prepare;
 mod rejection;
 mod rider;
 mod stock;
+mod stock_event;
+#[cfg(test)]
+mod testing;
 mod text;
 mod time;
 
 pub use command::{CommandName, OrderCommand};
 pub use deadline::{Deadline, Outcome};
+pub use document::OrderDocument;
 pub use event::{DeclineReason, OrderEvent, UnreadableEvent};
 pub use fold::replay;
 pub use id::{BadSubject, CommandId, CustomerId, ItemId, OrderId, OwnerId, RiderId, StoreId, Subject};
@@ -49,11 +55,13 @@ pub use party::{EndReason, Ended, Party, PartyRole};
 pub use payment::{PaymentOperation, provider_key};
 pub use place_on_earth::{Area, BadPlace, Place, Point};
 pub use policy::{
-    Acceptance, BadPolicy, CancelUntil, Capture, Dispatch, Overrides, PaymentMethod, PolicySpec, PreparationPolicy,
-    Preset, ServicePolicy, SharedPolicy, StockPolicy,
+    Acceptance, BadPolicy, CancelUntil, Capture, Dispatch, PaymentMethod, PreparationPolicy, Preset, ServicePolicy,
+    SharedPolicy, StockPolicy,
 };
+pub use policy_spec::{Overrides, PolicySpec};
 pub use rejection::Rejection;
 pub use rider::{DEFAULT_CAPACITY, RiderBook, RiderCommand, RiderEvent, RiderFull};
-pub use stock::{Level, MAX_LEVEL, Pieces, Stock, StockCommand, StockEvent, StockRefusal};
+pub use stock::{Level, MAX_LEVEL, Stock, StockCommand, StockRefusal};
+pub use stock_event::{Pieces, StockEvent};
 pub use text::{BadText, Text};
 pub use time::{Seconds, Timestamp};

@@ -175,6 +175,13 @@ impl Views {
         }
     }
 
+    /// One order's row.
+    pub async fn order(&self, order: OrderId) -> Result<Option<OrderRow>, DbError> {
+        match self {
+            Views::Sqlite(views) => views.order(order).await,
+        }
+    }
+
     /// A customer's orders.
     pub async fn my_page(
         &self,

@@ -64,6 +64,16 @@ impl Views {
         self.orders(page(list_of_orders!("attention is not null"), after, limit)).await
     }
 
+    pub(crate) async fn order(&self, order: OrderId) -> Result<Option<OrderRow>, DbError> {
+        let query = sqlx::query(
+            "select order_id, version, customer, store, rider, status, live, delivery_status, attention, placed_at,
+                    document
+               from order_view where order_id = $1",
+        );
+        let row = query.bind(order.uuid().as_bytes().to_vec()).fetch_optional(&self.readers).await.map_err(definite)?;
+        row.as_ref().map(order_row).transpose()
+    }
+
     async fn orders(&self, list: Query) -> Result<Vec<OrderRow>, DbError> {
         let rows = list.fetch_all(&self.readers).await.map_err(definite)?;
         rows.iter().map(order_row).collect()
