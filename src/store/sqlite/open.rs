@@ -61,7 +61,8 @@ impl Files {
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(not_writable)?;
         // SQLite syncs the directory of its files, but a new directory's own name stands in the one above. Where that may
         // not be opened, it was not made just now.
-        if let Some(Ok(above)) = directory.parent().map(File::open) {
+        let whole = directory.canonicalize().map_err(not_writable)?;
+        if let Some(Ok(above)) = whole.parent().map(File::open) {
             above.sync_all().map_err(not_writable)?;
         }
         let lock = private_file(&directory.join("lock")).map_err(not_writable)?;
