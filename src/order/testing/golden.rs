@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use crate::order::event::{
     Attempt, Nothing, OrderCompleted, OrderRejected, OutOfStock, PaymentDeclined, PaymentDeferred, PaymentRequested,
-    ReminderGiven, Rider, RiderAssigned, RiderDeclined,
+    ReminderGiven, Rider, RiderDeclined,
 };
 use crate::order::order::Assignment;
 use crate::order::testing::*;

@@ -4,6 +4,8 @@
 
 mod every_command;
 mod golden;
+mod model;
+mod properties;
 mod reachable;
 mod situations;
 mod transitions;
