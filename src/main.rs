@@ -1,1 +1,16 @@
-fn main() {}
+//! Reads the command line and carries out one command. A failure is one line and status 1.
+
+use std::process::ExitCode;
+
+use baedal::cli::Cli;
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    match Cli::parse().run(&mut std::io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("baedal: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -14,11 +14,15 @@ impl Order {
     pub fn is_visible_to(&self, party: &Party) -> bool {
         match party {
             Party::Customer(customer) => *customer == self.placement.customer_id,
-            // An order that is not paid for is no business of the store's.
-            Party::Store(owner) => self.submitted && *owner == self.placement.store.owner,
+            Party::Store(owner) => *owner == self.placement.store.owner && self.is_shown_to_store(),
             Party::Rider(rider) => self.rider() == Some(rider),
             Party::Operator(_) | Party::System => true,
         }
+    }
+
+    /// An unpaid order is no transaction: the store hears nothing of it, not even that it ended.
+    pub fn is_shown_to_store(&self) -> bool {
+        self.submitted
     }
 
     /// The commands that `party` may issue now and that would change something.

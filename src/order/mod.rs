@@ -13,6 +13,7 @@ mod command;
 mod deadline;
 mod deliver;
 mod dispatch;
+mod document;
 mod event;
 mod fold;
 mod id;
@@ -39,6 +40,7 @@ mod time;
 
 pub use command::{CommandName, OrderCommand};
 pub use deadline::{Deadline, Outcome};
+pub use document::OrderDocument;
 pub use event::{DeclineReason, OrderEvent, UnreadableEvent};
 pub use fold::replay;
 pub use id::{BadSubject, CommandId, CustomerId, ItemId, OrderId, OwnerId, RiderId, StoreId, Subject};

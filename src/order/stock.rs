@@ -79,6 +79,15 @@ impl Stock {
         self.levels.iter().map(|(item, level)| (*item, *level))
     }
 
+    /// How many pieces of each item the open reservations hold.
+    pub fn all_set_aside(&self) -> HashMap<ItemId, u32> {
+        let mut sums = HashMap::new();
+        for line in self.open.values().flatten() {
+            *sums.entry(line.item_id).or_default() += line.quantity;
+        }
+        sums
+    }
+
     /// The orders for which something is set aside.
     pub fn open_reservations(&self) -> impl Iterator<Item = OrderId> + '_ {
         self.open.keys().copied()
@@ -103,14 +112,12 @@ impl Stock {
             StockCommand::Reserve { order, lines } => self.reserve(*order, lines),
             // Also without a reservation: one that is still under way must find that it has ended.
             StockCommand::Return { order } => {
-                Ok((!self.ended.contains(order)).then_some(StockEvent::Returned { order: *order }))
+                let lines = self.open.get(order).cloned().unwrap_or_default();
+                Ok((!self.ended.contains(order)).then_some(StockEvent::Returned { order: *order, lines }))
             }
             StockCommand::Sell { order } => {
-                if self.open.contains_key(order) {
-                    Ok(Some(StockEvent::Sold { order: *order }))
-                } else {
-                    Ok(None)
-                }
+                let held = self.open.get(order).cloned();
+                Ok(held.map(|lines| StockEvent::Sold { order: *order, lines }))
             }
         }
     }
@@ -178,8 +185,9 @@ impl Stock {
                 }
                 self.open.insert(*order, lines.clone()).is_none().then_some(())?;
             }
-            StockEvent::Returned { order } => {
-                for line in self.open.remove(order).unwrap_or_default() {
+            StockEvent::Returned { order, lines } => {
+                (self.open.remove(order).unwrap_or_default() == *lines).then_some(())?;
+                for line in lines {
                     // An item may have stopped being counted while some of it was set aside.
                     if let Some(level) = self.levels.get_mut(&line.item_id) {
                         level.reserved = level.reserved.saturating_sub(line.quantity);
@@ -188,8 +196,9 @@ impl Stock {
                 }
                 self.end(*order);
             }
-            StockEvent::Sold { order } => {
-                for line in self.open.remove(order)? {
+            StockEvent::Sold { order, lines } => {
+                (self.open.remove(order)? == *lines).then_some(())?;
+                for line in lines {
                     if let Some(level) = self.levels.get_mut(&line.item_id) {
                         level.reserved = level.reserved.saturating_sub(line.quantity);
                     }

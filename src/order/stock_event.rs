@@ -19,8 +19,8 @@ pub enum StockEvent {
     LevelSet { item: ItemId, available: Option<u32> },
     Restocked { item: ItemId, quantity: u32 },
     Reserved { order: OrderId, lines: Vec<Pieces> },
-    Returned { order: OrderId },
-    Sold { order: OrderId },
+    Returned { order: OrderId, lines: Vec<Pieces> },
+    Sold { order: OrderId, lines: Vec<Pieces> },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -30,17 +30,23 @@ struct LevelBody {
 }
 
 #[derive(Serialize, Deserialize)]
-struct ReservedBody {
+struct ReservationBody {
     order_id: OrderId,
     lines: Vec<Pieces>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct OrderBody {
-    order_id: OrderId,
-}
-
 impl StockEvent {
+    /// The items whose levels it changes.
+    pub fn items(&self) -> impl Iterator<Item = ItemId> + '_ {
+        let (one, lines) = match self {
+            StockEvent::LevelSet { item, .. } | StockEvent::Restocked { item, .. } => (Some(*item), [].as_slice()),
+            StockEvent::Reserved { lines, .. }
+            | StockEvent::Returned { lines, .. }
+            | StockEvent::Sold { lines, .. } => (None, lines.as_slice()),
+        };
+        one.into_iter().chain(lines.iter().map(|line| line.item_id))
+    }
+
     pub const fn name(&self) -> &'static str {
         match self {
             StockEvent::LevelSet { .. } => "stock_level_set",
@@ -59,11 +65,10 @@ impl StockEvent {
             StockEvent::Restocked { item, quantity } => {
                 serde_json::to_string(&Pieces { item_id: *item, quantity: *quantity })
             }
-            StockEvent::Reserved { order, lines } => {
-                serde_json::to_string(&ReservedBody { order_id: *order, lines: lines.clone() })
-            }
-            StockEvent::Returned { order } | StockEvent::Sold { order } => {
-                serde_json::to_string(&OrderBody { order_id: *order })
+            StockEvent::Reserved { order, lines }
+            | StockEvent::Returned { order, lines }
+            | StockEvent::Sold { order, lines } => {
+                serde_json::to_string(&ReservationBody { order_id: *order, lines: lines.clone() })
             }
         };
         json.expect("stock events have string keys")
@@ -80,14 +85,14 @@ impl StockEvent {
                     let Pieces { item_id, quantity } = serde_json::from_str(data)?;
                     StockEvent::Restocked { item: item_id, quantity }
                 }
-                "reservation_made" => {
-                    let ReservedBody { order_id, lines } = serde_json::from_str(data)?;
-                    StockEvent::Reserved { order: order_id, lines }
+                "reservation_made" | "reservation_returned" | "reservation_sold" => {
+                    let ReservationBody { order_id: order, lines } = serde_json::from_str(data)?;
+                    match name {
+                        "reservation_made" => StockEvent::Reserved { order, lines },
+                        "reservation_returned" => StockEvent::Returned { order, lines },
+                        _ => StockEvent::Sold { order, lines },
+                    }
                 }
-                "reservation_returned" => {
-                    StockEvent::Returned { order: serde_json::from_str::<OrderBody>(data)?.order_id }
-                }
-                "reservation_sold" => StockEvent::Sold { order: serde_json::from_str::<OrderBody>(data)?.order_id },
                 _ => return Ok(None),
             }))
         };

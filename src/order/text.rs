@@ -23,6 +23,11 @@ pub enum BadText {
 }
 
 impl<const MAX: usize> Text<MAX> {
+    /// For words of our own.
+    pub fn literal(word: &'static str) -> Self {
+        word.parse().expect("words of our own are short and plain")
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

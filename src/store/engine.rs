@@ -1,0 +1,208 @@
+//! The one choice between engines. Callers see [`Writer`] and [`Readers`], and no SQL dialect.
+//!
+//! Every method is a whole transaction, so that each engine can do it in its best form. What the
+//! methods promise is written here once and tested in `conformance` on every engine.
+
+use std::path::PathBuf;
+
+use uuid::Uuid;
+
+use super::{
+    Answer, Append, Catalogue, CatalogueChange, Committed, Cursor, DbError, NewAnswer, NotAppended, OpenError,
+    OpenStream, Recorded, StreamId, StreamKind, Views, sqlite,
+};
+use crate::order::Timestamp;
+
+/// Where the data is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DataPlace {
+    /// A directory of this process's own, made if missing.
+    Directory(PathBuf),
+}
+
+/// Everything that keeps data, opened and checked. Its parts go to whom they belong: the writer to the journal's
+/// actor, clones of the others to everyone.
+pub struct Engine {
+    pub writer: Writer,
+    pub readers: Readers,
+    pub views: Views,
+}
+
+impl Engine {
+    /// Opens the database, brings its schema up to date and makes this process its only writer.
+    pub async fn open(place: &DataPlace) -> Result<Engine, OpenError> {
+        let DataPlace::Directory(directory) = place;
+        let (writer, readers, views) = sqlite::open(directory).await?;
+        Ok(Engine { writer: Writer::Sqlite(writer), readers: Readers::Sqlite(readers), views: Views::Sqlite(views) })
+    }
+}
+
+/// The only one that writes the journal. One call at a time, and none of them may be given up half-way.
+pub enum Writer {
+    Sqlite(sqlite::Writer),
+}
+
+impl Writer {
+    /// Appends each member of the batch whole or not at all, and answers member by member.
+    ///
+    /// One transaction: when this returns `Ok`, every committed member survives the loss of power. A crash before
+    /// leaves nothing of the batch, or all of its good members. Several members for one stream are fine if each
+    /// expects the version that the one before it leaves; if one of those is refused, the ones built on it are too.
+    ///
+    /// Keep a batch under about 512 members and 1 MiB: larger ones only make everyone wait.
+    /// After [`DbError::Unknown`], [`Writer::recover`] tells what became of the batch.
+    pub async fn append(&mut self, batch: &[Append]) -> Result<Vec<Result<Committed, NotAppended>>, DbError> {
+        match self {
+            Writer::Sqlite(writer) => writer.append(batch).await,
+        }
+    }
+
+    /// Tells of each append of a batch that ended in [`DbError::Unknown`] whether it stands in the journal; of one
+    /// that does not, [`NotAppended::DidNotHappen`], and it never will.
+    ///
+    /// Takes up a new connection and a new epoch, so that nothing from before can still arrive. May be repeated if it
+    /// fails itself.
+    pub async fn recover(&mut self, batch: &[Append]) -> Result<Vec<Result<Committed, NotAppended>>, DbError> {
+        match self {
+            Writer::Sqlite(writer) => writer.recover(batch).await,
+        }
+    }
+
+    /// Writes one change of the catalogue, and the answer to the request that asked for it, if it came with a key.
+    ///
+    /// [`NotAppended::VersionConflict`]: the revision that the change was made on is gone.
+    /// [`NotAppended::AnsweredBefore`]: the key was used. Either way nothing was written.
+    pub async fn write_catalogue(
+        &mut self,
+        change: &CatalogueChange,
+        answer: Option<&NewAnswer>,
+    ) -> Result<Result<(), NotAppended>, DbError> {
+        match self {
+            Writer::Sqlite(writer) => writer.write_catalogue(change, answer).await,
+        }
+    }
+
+    /// Keeps the answer to a request that changes nothing else here; refused if its key has one.
+    pub async fn remember_answer(&mut self, answer: &NewAnswer) -> Result<Result<(), NotAppended>, DbError> {
+        match self {
+            Writer::Sqlite(writer) => writer.remember_answer(answer).await,
+        }
+    }
+
+    /// Forgets at most `limit` of the answers given before a time, the oldest first, and says how many. A
+    /// limit keeps the appends waiting for milliseconds only.
+    pub async fn forget_answers(&mut self, before: Timestamp, limit: usize) -> Result<u64, DbError> {
+        match self {
+            Writer::Sqlite(writer) => writer.forget_answers(before, limit as i64).await,
+        }
+    }
+
+    /// Does some housekeeping that would otherwise fall into a commit; for idle moments. Returns how many
+    /// pages of the write-ahead log are left to do.
+    pub async fn checkpoint(&mut self) -> Result<u64, DbError> {
+        match self {
+            Writer::Sqlite(writer) => writer.checkpoint().await,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Writer {
+    /// Lets the next commit, whatever it is of, end in [`DbError::Unknown`].
+    pub(crate) fn fail_next_commit(&mut self, fault: super::CommitFault) {
+        match self {
+            Writer::Sqlite(writer) => writer.fault = Some(fault),
+        }
+    }
+}
+
+/// Reads the journal. Clones share a few connections; none of them can write.
+#[derive(Clone)]
+pub enum Readers {
+    Sqlite(sqlite::Readers),
+}
+
+impl Readers {
+    /// The history of one stream after a version (0: all of it), in sequence.
+    ///
+    /// For streams that end, such as orders. A store's stock goes on for years: read it with
+    /// [`Readers::stream_page`].
+    pub async fn stream(&self, stream: StreamId, after_version: u32) -> Result<Vec<Recorded>, DbError> {
+        self.stream_page(stream, after_version, u32::MAX as usize).await
+    }
+
+    /// At most `limit` events of one stream after a version, in sequence.
+    pub async fn stream_page(
+        &self,
+        stream: StreamId,
+        after_version: u32,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, DbError> {
+        match self {
+            Readers::Sqlite(readers) => readers.stream(stream, after_version, limit as i64).await,
+        }
+    }
+
+    /// At most `limit` of the events that the cursor has not passed, the oldest first: no shard waits for another for
+    /// ever. Within a shard they are in sequence and without a gap. Empty: the cursor has passed everything that
+    /// was committed when this was called.
+    ///
+    /// Cheapest for a reader that moves on in all shards alike; who leaves one shard behind makes every call look
+    /// at what lies since.
+    pub async fn after(&self, cursor: &Cursor, limit: usize) -> Result<Vec<Recorded>, DbError> {
+        match self {
+            Readers::Sqlite(readers) => readers.after(cursor, limit as i64).await,
+        }
+    }
+
+    /// The position of the last event of every shard.
+    pub async fn head(&self) -> Result<Cursor, DbError> {
+        match self {
+            Readers::Sqlite(readers) => readers.head().await,
+        }
+    }
+
+    /// A page of the streams that are not finished, by id. The last one's id is the next page's `after`.
+    pub async fn open_streams(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<OpenStream>, DbError> {
+        match self {
+            Readers::Sqlite(readers) => readers.open_streams(after, limit as i64).await,
+        }
+    }
+
+    /// A page of the orders that are not finished, each with its whole history, for waking them.
+    pub async fn open_histories(
+        &self,
+        after: Option<Uuid>,
+        limit: usize,
+    ) -> Result<Vec<(OpenStream, Vec<Recorded>)>, DbError> {
+        match self {
+            Readers::Sqlite(readers) => readers.open_histories(after, limit as i64).await,
+        }
+    }
+
+    /// A page of all streams of a kind that ever began, by id.
+    pub async fn streams_of(
+        &self,
+        kind: StreamKind,
+        after: Option<Uuid>,
+        limit: usize,
+    ) -> Result<Vec<StreamId>, DbError> {
+        match self {
+            Readers::Sqlite(readers) => readers.streams_of(kind, after, limit as i64).await,
+        }
+    }
+
+    /// All stores, menus and stores' own riders as of one moment.
+    pub async fn catalogue(&self) -> Result<Catalogue, DbError> {
+        match self {
+            Readers::Sqlite(readers) => readers.catalogue().await,
+        }
+    }
+
+    /// What was answered to the request with this key, unless it was too long ago.
+    pub async fn answer(&self, key: Uuid) -> Result<Option<Answer>, DbError> {
+        match self {
+            Readers::Sqlite(readers) => readers.answer(key).await,
+        }
+    }
+}

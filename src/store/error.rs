@@ -1,5 +1,8 @@
 //! What can go wrong with the database, told apart by what the caller may conclude.
 
+use std::io;
+use std::path::PathBuf;
+
 /// The outcome of a read or write that the database did not carry out as asked.
 ///
 /// A write that ends in [`DbError::Unavailable`], [`DbError::Full`] or [`DbError::ReadOnly`] definitely did
@@ -18,4 +21,29 @@ pub enum DbError {
     Fenced,
     #[error("the database is damaged: {0}")]
     Corrupt(String),
+}
+
+/// Why the database was not opened. Each says in one line what the operator can do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("cannot write in the data directory {}: make it a directory of this user, or name another one", .path.display())]
+    NotWritable { path: PathBuf, source: io::Error },
+    #[error("the data directory {} is used by another baedal process: stop that one, or name another directory", .path.display())]
+    InUse { path: PathBuf },
+    #[error(
+        "this program was built with SQLite {found}, which can lose committed data: build it with {wanted} or later"
+    )]
+    SqliteTooOld { found: String, wanted: &'static str },
+    #[error("{} does not keep {pragma}={wanted} (it says {found}): keep it on a local disk, not on a network share", .file.display())]
+    NotDurable { file: PathBuf, pragma: &'static str, wanted: &'static str, found: String },
+    #[error("{} was written by a newer version of this program: start that version", .file.display())]
+    SchemaTooNew { file: PathBuf },
+    #[error("{} is damaged ({what}): restore it from a backup", .file.display())]
+    Damaged { file: PathBuf, what: String },
+    #[error("{} has dealt with events that the journal does not have: move it away and rebuild the views", .file.display())]
+    ViewsAhead { file: PathBuf },
+    #[error("{} cannot be opened: look at the cause and start again", .file.display())]
+    Failed { file: PathBuf, source: sqlx::Error },
+    #[error("{} cannot be brought up to date: look at the cause and start again", .file.display())]
+    NotMigrated { file: PathBuf, source: sqlx::migrate::MigrateError },
 }

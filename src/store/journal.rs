@@ -56,6 +56,12 @@ pub enum StreamKind {
     Rider = 3,
 }
 
+impl StreamKind {
+    pub(super) fn from_number(number: i64) -> Option<Self> {
+        [Self::Order, Self::Stock, Self::Rider].into_iter().find(|&kind| kind as i64 == number)
+    }
+}
+
 /// The name of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StreamId {
@@ -132,6 +138,16 @@ pub enum Answer {
     Stream { fingerprint: i64, id: Uuid, version: u32 },
     /// This status and JSON body.
     Body { fingerprint: i64, status: u16, body: String },
+}
+
+/// The answer to a request that makes no stream, on its way into the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewAnswer {
+    pub key: AnswerKey,
+    pub at: Timestamp,
+    pub status: u16,
+    /// JSON.
+    pub body: String,
 }
 
 /// Where an event stands in the journal.
@@ -215,6 +231,11 @@ pub enum NotAppended {
     AnsweredBefore(Answer),
     #[error("the event {name} has {bytes} bytes, more than may be written")]
     TooLarge { name: &'static str, bytes: usize },
+    #[error("an append needs an event")]
+    Empty,
+    /// Only a recovery says this, about an append whose outcome was unknown.
+    #[error("the append did not happen")]
+    DidNotHappen,
 }
 
 /// An event as the journal holds it.

@@ -101,8 +101,8 @@ fn stock_events() -> [StockEvent; 6] {
         StockEvent::LevelSet { item: ITEM, available: None },
         StockEvent::Restocked { item: ITEM, quantity: 3 },
         StockEvent::Reserved { order: ORDER, lines: vec![Pieces { item_id: ITEM, quantity: 2 }] },
-        StockEvent::Returned { order: ORDER },
-        StockEvent::Sold { order: ORDER },
+        StockEvent::Returned { order: ORDER, lines: vec![] },
+        StockEvent::Sold { order: ORDER, lines: vec![Pieces { item_id: ITEM, quantity: 2 }] },
     ]
 }
 

@@ -52,17 +52,22 @@ impl Count {
                 }
                 assert_eq!(self.aside.insert(*order, lines.clone()), None, "reserved twice");
             }
-            StockEvent::Returned { order } => {
+            StockEvent::Returned { order, lines } => {
                 assert!(self.ended.insert(*order), "ended twice");
-                for line in self.aside.remove(order).unwrap_or_default() {
+                assert_eq!(
+                    *lines,
+                    self.aside.remove(order).unwrap_or_default(),
+                    "what goes back is what was set aside"
+                );
+                for line in lines {
                     if let Some(level) = self.shelf.get_mut(&line.item_id) {
                         *level += line.quantity;
                     }
                 }
             }
-            StockEvent::Sold { order } => {
+            StockEvent::Sold { order, lines } => {
                 assert!(self.ended.insert(*order), "ended twice");
-                assert!(self.aside.remove(order).is_some(), "sold what was not set aside");
+                assert_eq!(Some(lines), self.aside.remove(order).as_ref(), "what is sold is what was set aside");
             }
         }
     }

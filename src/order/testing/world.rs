@@ -212,9 +212,8 @@ impl World {
 
     fn stock(&mut self, command: &StockCommand) -> Result<(), StockRefusal> {
         let Some(event) = self.stock.decide(command)? else { return Ok(()) };
-        if let StockEvent::Sold { order } = event {
-            let sold = self.lives.iter().find(|life| life.id == order).expect("sold by an order of ours");
-            self.sold += sold.order.placement.lines.iter().map(|line| u64::from(line.quantity)).sum::<u64>();
+        if let StockEvent::Sold { lines, .. } = &event {
+            self.sold += lines.iter().map(|line| u64::from(line.quantity)).sum::<u64>();
         }
         self.stock = std::mem::take(&mut self.stock).after(&event).expect("what was decided fits");
         self.check_shelf();

@@ -1,0 +1,152 @@
+//! Wakes orders when something is due. What is due is decided by the order; this only watches the clock.
+//!
+//! The times stand in the journal's own transaction, so they outlive any restart. They are read once at start and
+//! then followed through the journal's news; losing a timer is impossible because there is none to lose.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+
+use super::clock::Clock;
+use super::follow::Follower;
+use super::mailbox::Mailbox;
+use super::order::{Execute, OrderActor};
+use super::registry::To;
+use super::tail::News;
+use crate::order::{CommandId, OrderCommand, OrderId, Party, Timestamp};
+use crate::store::{DbError, Readers, StreamKind};
+
+/// How many orders are told the time at once. After a long stop thousands are due together.
+const AT_ONCE: usize = 64;
+
+/// The longest this sleeps without looking at the clock: it may have been set.
+const LONGEST_SLEEP: Duration = Duration::from_millis(500);
+
+/// An order that could not be told the time is told again after this.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+/// How many rows are read at a time at start.
+const PAGE: usize = 10_000;
+
+/// When each open order is due, both ways round.
+#[derive(Default)]
+struct Due {
+    by_time: BTreeSet<(Timestamp, OrderId)>,
+    by_order: HashMap<OrderId, Timestamp>,
+}
+
+impl Due {
+    fn set(&mut self, order: OrderId, due: Option<Timestamp>) {
+        if let Some(old) = self.by_order.remove(&order) {
+            self.by_time.remove(&(old, order));
+        }
+        if let Some(due) = due {
+            self.by_time.insert((due, order));
+            self.by_order.insert(order, due);
+        }
+    }
+
+    fn take_until(&mut self, now: Timestamp, most: usize) -> Vec<OrderId> {
+        let due: Vec<_> = self.by_time.iter().take_while(|(at, _)| *at <= now).take(most).copied().collect();
+        for (_, order) in &due {
+            self.set(*order, None);
+        }
+        due.into_iter().map(|(_, order)| order).collect()
+    }
+
+    fn next(&self) -> Option<Timestamp> {
+        self.by_time.first().map(|(at, _)| *at)
+    }
+}
+
+pub(super) struct Deadlines {
+    due: Due,
+    follower: Follower,
+    clock: Clock,
+    orders: Mailbox<To<OrderActor, Execute>>,
+}
+
+impl Deadlines {
+    /// Reads what is due. `follower` begins at a cursor taken before this.
+    pub(super) async fn load(
+        readers: &Readers,
+        follower: Follower,
+        clock: Clock,
+        orders: Mailbox<To<OrderActor, Execute>>,
+    ) -> Result<Self, DbError> {
+        let mut due = Due::default();
+        let mut after = None;
+        loop {
+            let page = readers.open_streams(after, PAGE).await?;
+            after = page.last().map(|open| open.stream.id);
+            for open in page.iter().filter(|open| open.stream.kind == StreamKind::Order) {
+                due.set(OrderId::new(open.stream.id), open.due);
+            }
+            if page.len() < PAGE {
+                break;
+            }
+        }
+        Ok(Self { due, follower, clock, orders })
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut moves = self.clock.moves();
+        loop {
+            self.tell_the_time().await;
+            let sleep = self.due.next().map_or(LONGEST_SLEEP, |at| self.clock.now().until(at)).min(LONGEST_SLEEP);
+            tokio::select! {
+                news = self.follower.next(2_000) => match news {
+                    Ok(entries) => {
+                        for entry in entries {
+                            if let News::Order { after, .. } = &entry.news {
+                                self.due.set(after.id, after.next_due());
+                            }
+                        }
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "deadlines cannot follow the journal; trying again");
+                        tokio::time::sleep(AGAIN_AFTER).await;
+                    }
+                },
+                () = tokio::time::sleep(sleep) => {}
+                moved = moves.changed() => drop(moved),
+            }
+        }
+    }
+
+    async fn tell_the_time(&mut self) {
+        let now = self.clock.now();
+        let due = self.due.take_until(now, AT_ONCE * 16);
+        if due.is_empty() {
+            return;
+        }
+        let orders = &self.orders;
+        let untold: Vec<OrderId> = stream::iter(due)
+            .map(|order| async move {
+                let told = orders.ask(To { id: order, origin: None, message: note_time(order, now) }).await;
+                matches!(told, Ok(Ok(_))).then_some(()).map_or(Some(order), |()| None)
+            })
+            .buffer_unordered(AT_ONCE)
+            .filter_map(|untold| async move { untold })
+            .collect()
+            .await;
+        if !untold.is_empty() {
+            tracing::warn!(orders = untold.len(), "orders could not be told that something is due; trying again");
+            let again = Timestamp::from_micros(self.clock.now().as_micros() + AGAIN_AFTER.as_micros() as i64);
+            for order in untold {
+                if !self.due.by_order.contains_key(&order) {
+                    self.due.set(order, Some(again));
+                }
+            }
+        }
+    }
+}
+
+/// One id for one moment, however often it is told.
+fn note_time(order: OrderId, now: Timestamp) -> Execute {
+    let name = format!("time:{}", now.as_micros());
+    let id = CommandId::new(uuid::Uuid::new_v5(&order.uuid(), name.as_bytes()));
+    Execute { id, by: Party::System, command: OrderCommand::NoteTime, key: None, if_version: None }
+}

@@ -1,0 +1,275 @@
+//! How everyone reads the journal after the commit: from where they left off, without gap or repeat, for ever.
+//!
+//! News comes from the tail while the reader keeps up, and from the journal itself after a start or when it fell
+//! behind. The cursor decides what is new, so passing from one to the other can neither skip nor repeat.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::ledger::Book;
+use super::order::read;
+use super::tail::{Entry, FellBehind, News, Tail};
+use crate::order::{Order, OrderId, RiderBook, Stock, StoreId, Timestamp, replay};
+use crate::store::{Cursor, DbError, Readers, Recorded, StreamId, StreamKind};
+
+/// How many states are remembered while reading from disk, so that each event need not fold its stream anew.
+const REMEMBERED: usize = 10_000;
+
+/// A reader's place in the journal.
+pub struct Follower {
+    tail: Tail,
+    news: watch::Receiver<u64>,
+    readers: Readers,
+    cursor: Cursor,
+    /// The number of the next entry of the tail; none while reading from disk.
+    next: Option<u64>,
+    states: States,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// The journal holds something that this program cannot read: reading on would skip it.
+    #[error("the journal cannot be read at {position} of {stream:?}: {what}")]
+    Unreadable { stream: StreamId, position: crate::store::Position, what: String },
+}
+
+impl Follower {
+    pub fn new(tail: Tail, readers: Readers, cursor: Cursor) -> Self {
+        let news = tail.news();
+        Self { tail, news, readers, cursor, next: None, states: States::default() }
+    }
+
+    /// What has been handed out so far.
+    pub fn cursor(&self) -> &Cursor {
+        &self.cursor
+    }
+
+    /// Waits for news and hands it out, at least one entry, at most about `limit`. May be given up while it waits:
+    /// nothing is lost.
+    pub async fn next(&mut self, limit: usize) -> Result<Vec<Arc<Entry>>, FollowError> {
+        loop {
+            let entries = self.now(limit).await?;
+            if !entries.is_empty() {
+                return Ok(entries);
+            }
+            // The journal's actor holds the sender as long as anyone can write.
+            if self.news.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// What is there already; nothing if the reader is at the end.
+    pub async fn now(&mut self, limit: usize) -> Result<Vec<Arc<Entry>>, FollowError> {
+        loop {
+            let Some(next) = self.next else {
+                let entries = self.from_disk(limit).await?;
+                if !entries.is_empty() {
+                    return Ok(entries);
+                }
+                continue; // At the end: the tail takes over.
+            };
+            self.news.mark_unchanged();
+            match self.tail.from(next, limit) {
+                Ok(entries) => {
+                    self.next = Some(next + entries.len() as u64);
+                    let fresh: Vec<_> =
+                        entries.into_iter().filter(|entry| !self.cursor.has_passed(entry.last)).collect();
+                    for entry in &fresh {
+                        self.cursor.advance(entry.last);
+                    }
+                    if fresh.is_empty() && self.next < Some(self.tail.end()) {
+                        continue;
+                    }
+                    return Ok(fresh);
+                }
+                Err(FellBehind) => self.next = None,
+            }
+        }
+    }
+
+    async fn from_disk(&mut self, limit: usize) -> Result<Vec<Arc<Entry>>, FollowError> {
+        // Noted before reading: whatever is committed later is in the tail from here on.
+        let end = self.tail.end();
+        let rows = self.readers.after(&self.cursor, limit).await?;
+        if rows.is_empty() {
+            self.next = Some(end);
+            self.states = States::default();
+            return Ok(Vec::new());
+        }
+        let mut entries = Vec::with_capacity(rows.len());
+        for row in &rows {
+            entries.push(Arc::new(self.states.entry(row, &self.readers).await?));
+        }
+        // After the last wait: given up half-way, the same rows are read again.
+        for row in &rows {
+            self.cursor.advance(row.position);
+        }
+        Ok(entries)
+    }
+}
+
+/// Reads what lies between two cursors, once, for someone who was away.
+pub(super) struct Replay {
+    readers: Readers,
+    from: Cursor,
+    until: Cursor,
+    states: States,
+}
+
+impl Replay {
+    pub(super) fn new(readers: Readers, from: Cursor, until: Cursor) -> Self {
+        Self { readers, from, until, states: States::default() }
+    }
+
+    /// How many events lie between.
+    pub(super) fn distance(&self) -> u64 {
+        self.until.marks().map(|mark| mark.position.saturating_sub(self.from.at(mark.shard))).sum()
+    }
+
+    /// The next of them, in sequence within each shard; none when all have been handed out.
+    pub(super) async fn next(&mut self, limit: usize) -> Result<Option<Vec<Entry>>, FollowError> {
+        if self.distance() == 0 {
+            return Ok(None);
+        }
+        let rows = self.readers.after(&self.from, limit).await?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let mut entries = Vec::with_capacity(rows.len());
+        for row in &rows {
+            if self.until.has_passed(row.position) {
+                entries.push(self.states.entry(row, &self.readers).await?);
+            }
+            self.from.advance(row.position);
+        }
+        Ok(Some(entries))
+    }
+
+    /// The same for one stream alone.
+    pub(super) async fn stream(&mut self, stream: StreamId) -> Result<Vec<Entry>, FollowError> {
+        let mut entries = Vec::new();
+        for row in self.readers.stream(stream, 0).await? {
+            let wanted = !self.from.has_passed(row.position) && self.until.has_passed(row.position);
+            if wanted {
+                entries.push(self.states.entry(&row, &self.readers).await?);
+            }
+        }
+        Ok(entries)
+    }
+}
+
+/// The states of streams that are being read from disk.
+#[derive(Default)]
+struct States {
+    orders: HashMap<OrderId, Arc<Order>>,
+    stocks: HashMap<StoreId, Stock>,
+    riders: HashMap<uuid::Uuid, RiderBook>,
+}
+
+impl States {
+    async fn entry(&mut self, row: &Recorded, readers: &Readers) -> Result<Entry, FollowError> {
+        if self.orders.len() > REMEMBERED {
+            self.orders.clear();
+        }
+        let unreadable = |what: String| FollowError::Unreadable { stream: row.stream, position: row.position, what };
+        let news = match row.stream.kind {
+            StreamKind::Order => self.order_news(row, readers).await?.map_err(unreadable)?,
+            StreamKind::Stock => self.stock_news(row, readers).await?.map_err(unreadable)?,
+            StreamKind::Rider => self.rider_news(row, readers).await?.map_err(unreadable)?,
+        };
+        Ok(Entry {
+            stream: row.stream,
+            first: row.position,
+            last: row.position,
+            version: row.version,
+            at: row.at,
+            by: row.by.as_str().into(),
+            news,
+        })
+    }
+
+    async fn order_news(&mut self, row: &Recorded, readers: &Readers) -> Result<Result<News, String>, DbError> {
+        let id = OrderId::new(row.stream.id);
+        let mut before = self.orders.remove(&id).filter(|order| order.version + 1 == row.version);
+        if before.is_none() && row.version > 1 {
+            let history = readers.stream_page(row.stream, 0, row.version as usize - 1).await?;
+            before = match fold_order(id, &history) {
+                Ok(order) => order,
+                Err(what) => return Ok(Err(what)),
+            };
+        }
+        let event = match read(row) {
+            Ok(event) => event,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let after = match replay(id, before.clone(), [(&event, row.at)]) {
+            Ok(Some(after)) => after,
+            Ok(None) => return Ok(Err("an order without events".to_owned())),
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        self.orders.insert(id, after.clone());
+        Ok(Ok(News::Order { before, events: [event].into(), after }))
+    }
+
+    async fn stock_news(&mut self, row: &Recorded, readers: &Readers) -> Result<Result<News, String>, DbError> {
+        let store = StoreId::new(row.stream.id);
+        let book = self.stocks.remove(&store).unwrap_or_default();
+        Ok(turn_page(book, row, readers).await?.map(|(stock, event)| {
+            let news = <Stock as Book>::news(&store, event, &stock);
+            self.stocks.insert(store, stock);
+            news
+        }))
+    }
+
+    async fn rider_news(&mut self, row: &Recorded, readers: &Readers) -> Result<Result<News, String>, DbError> {
+        let book = self.riders.remove(&row.stream.id).unwrap_or_default();
+        Ok(turn_page(book, row, readers).await?.map(|(book, event)| {
+            let news = News::Rider { rider: row.stream.id, event, held: book.held().len() };
+            self.riders.insert(row.stream.id, book);
+            news
+        }))
+    }
+}
+
+/// The book after `row`: by that row alone if it is the next one, else by all that are missing.
+async fn turn_page<B: Book>(
+    mut book: B,
+    row: &Recorded,
+    readers: &Readers,
+) -> Result<Result<(B, B::Event), String>, DbError> {
+    if book.version() >= row.version {
+        book = B::default();
+    }
+    let missing = if book.version() + 1 == row.version {
+        vec![row.clone()]
+    } else {
+        readers.stream_page(row.stream, book.version(), (row.version - book.version()) as usize).await?
+    };
+    let mut last = None;
+    for row in &missing {
+        let event = match B::read(row) {
+            Ok(event) => event,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        book = match book.after(&event) {
+            Ok(book) => book,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        last = Some(event);
+    }
+    let Some(event) = last else { return Ok(Err("an event that its own stream does not have".to_owned())) };
+    Ok(Ok((book, event)))
+}
+
+fn fold_order(id: OrderId, history: &[Recorded]) -> Result<Option<Arc<Order>>, String> {
+    let mut events: Vec<(crate::order::OrderEvent, Timestamp)> = Vec::with_capacity(history.len());
+    for row in history {
+        events.push((read(row).map_err(|error| error.to_string())?, row.at));
+    }
+    replay(id, None, events.iter().map(|(event, at)| (event, *at))).map_err(|error| error.to_string())
+}

@@ -1,0 +1,59 @@
+//! The living parts: one actor per file, and who talks to whom.
+//!
+//! ```text
+//!   http ──▶ orders ──▶ registry ──▶ order ──▶ journal ──▶ tail ──▶ follow
+//!                          │           │  append, then swap           │ each with a cursor of its own
+//!                          ▼           │                              ├─▶ projector   (views)
+//!            one live actor per order, │ outstanding()                ├─▶ notifier    (messages)
+//!            store, rider: replaced    ├──▶ store    (stock, kitchen) ├─▶ deadlines ──▶ registry
+//!            when it dies, retired     ├──▶ rider    (book)           ├─▶ feed        (watchers)
+//!            when idle                 ├──▶ payment ──▶ provider      └─▶ dispatch    (board)
+//!                                      └──▶ dispatch (own riders)
+//! ```
+//!
+//! Rules that every actor keeps: everything it is asked comes through `mailbox`, with a permit and a deadline; the
+//! only thing an order waits for atomically is the journal, which asks nobody; nothing that matters rides on a
+//! message, because `outstanding()` and the cursors say it again; a panic is the registry's business.
+
+mod catalogue;
+mod clock;
+mod deadlines;
+mod dispatch;
+mod feed;
+mod follow;
+mod housekeeping;
+mod journal;
+mod ledger;
+mod mailbox;
+mod notifier;
+mod order;
+mod orders;
+mod payment;
+#[cfg(test)]
+mod probe;
+mod projector;
+mod registry;
+mod rider;
+mod store;
+mod system;
+mod tail;
+mod wake;
+mod world;
+
+pub use catalogue::{CatalogueError, Listing, Stores};
+pub use clock::Clock;
+pub use dispatch::{MOST_NEARBY, Nearby, NotePresence, OpenDelivery, Presence, PresenceOf};
+pub use feed::{Delivery, FeedEvent, Hub, Subscription, TooManyWatchers, Topic};
+pub use follow::{FollowError, Follower};
+pub use journal::WriteReport;
+pub use ledger::{Enter, EnterError, Entered, ReadBook};
+pub use mailbox::{Mailbox, MailboxLoad, Refusal};
+pub use order::{Execute, ExecuteError, Receipt};
+pub use orders::Orders;
+pub use payment::{GateState, PaymentGate};
+pub use projector::{Projector, ViewProgress, row as view_row};
+pub use registry::{Census, Pardon, Pause, TakeCensus, To};
+pub use rider::RiderActor;
+pub use store::{KeepStock, StoreActor};
+pub use system::{Operations, RiderDesk, System, Threads, start};
+pub use tail::Tail;

@@ -1,0 +1,366 @@
+//! One order, alive: decides, writes, swaps, answers, and asks the world for what is outstanding.
+//!
+//! The state in memory is never ahead of the journal: a decision is folded into the next state, appended, and only
+//! then adopted. If it is not known whether the append stands, this actor stops and is rebuilt from the journal.
+//! What may happen is decided in `crate::order`; who is asked for what, in `asks`; repeats, in `answers`.
+
+mod answers;
+mod asks;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+pub(super) use self::answers::answer_from_journal;
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+
+use self::answers::{Answered, Unanswered};
+use self::asks::Asks;
+use super::journal::{Write, WriteError};
+use super::mailbox::{Admitted, Refusal, Reply};
+use super::registry::{Lifeline, Resident};
+use super::tail::News;
+use super::world::World;
+use crate::order::{
+    self, CommandId, CommandName, NoStep, Order, OrderCommand, OrderEvent, OrderId, Party, Rejection, Step, Timestamp,
+};
+use crate::store::{
+    Answer, AnswerKey, Append, Committed, Due, NewEvent, NotAppended, Position, Recorded, Shard, StreamId,
+};
+
+/// Asks an order to carry out a command.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Receipt, ExecuteError>")]
+pub struct Execute {
+    /// Equal for every repeat of one request.
+    pub id: CommandId,
+    pub by: Party,
+    pub command: OrderCommand,
+    /// The idempotency key that the request came with.
+    pub key: Option<AnswerKey>,
+    /// The version that the caller has seen, if they insist on it.
+    pub if_version: Option<u32>,
+}
+
+/// Asks for the order as it stands.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Option<Arc<Order>>")]
+pub struct Inspect;
+
+/// The command holds: carried out now, or before.
+#[derive(Clone, Debug)]
+pub struct Receipt {
+    pub order: Arc<Order>,
+    /// Where its last event stands; none if nothing had to happen.
+    pub position: Option<Position>,
+    /// This is what was answered to the same request before.
+    pub replayed: bool,
+}
+
+/// Why a command was not carried out, or not for certain.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ExecuteError {
+    #[error("{rejection}")]
+    Rejected { rejection: Rejection, order: Option<Arc<Order>> },
+    #[error("the order is at version {}, not at the one you have seen", .0.version)]
+    Stale(Arc<Order>),
+    #[error("this idempotency key came with another request before")]
+    KeyReused,
+    #[error("this request was answered before")]
+    AnsweredBefore(Answer),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Definitely not written.
+    #[error("the journal takes no writes at the moment")]
+    Unwritable,
+    #[error("whether the command was carried out is unknown")]
+    Unknown,
+    /// Our own rules contradict each other. Nothing was written.
+    #[error("the order's rules failed")]
+    Broken,
+}
+
+/// How an order's actor begins.
+pub enum Origin {
+    /// The order is being placed: there is nothing to read.
+    Unplaced,
+    /// Its history was read already.
+    History(Vec<Recorded>),
+}
+
+pub struct OrderActor {
+    id: OrderId,
+    world: World,
+    lifeline: Lifeline<OrderId>,
+    origin: Option<Origin>,
+    order: Option<Arc<Order>>,
+    answered: Vec<Answered>,
+    unanswered: Vec<Unanswered>,
+    asks: Asks,
+}
+
+impl Resident for OrderActor {
+    type Id = OrderId;
+    type Origin = Origin;
+    type World = World;
+
+    const NAME: &'static str = "order";
+
+    fn settle_in(id: OrderId, origin: Option<Origin>, world: &World, lifeline: Lifeline<OrderId>) -> Self {
+        Self {
+            id,
+            world: world.clone(),
+            lifeline,
+            origin,
+            order: None,
+            answered: Vec::new(),
+            unanswered: Vec::new(),
+            asks: Asks::default(),
+        }
+    }
+}
+
+impl Actor for OrderActor {
+    type Context = Context<Self>;
+
+    /// Commands queue behind the reading.
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        match self.origin.take() {
+            Some(Origin::Unplaced) => {}
+            Some(Origin::History(history)) => self.remember(&history, ctx),
+            None => self.read_history(0, ctx),
+        }
+    }
+}
+
+impl OrderActor {
+    /// Reads until it succeeds: an order that cannot be read waits, and its askers are told so by their timeouts.
+    fn read_history(&mut self, tries: u32, ctx: &mut Context<Self>) {
+        let (world, stream) = (self.world.clone(), StreamId::order(self.id));
+        let pause = super::world::Pace::pause(world.pace.first_pause, world.pace.longest_pause, tries);
+        let reading = async move {
+            let history = world.readers.stream(stream, 0).await;
+            if history.is_err() {
+                tokio::time::sleep(pause).await;
+            }
+            history
+        };
+        ctx.wait(reading.into_actor(self).map(move |history, actor, ctx| match history {
+            Ok(history) => actor.remember(&history, ctx),
+            Err(error) => {
+                tracing::warn!(order.id = %actor.id, %error, "cannot read an order's history; trying again");
+                actor.read_history(tries.saturating_add(1), ctx);
+            }
+        }));
+    }
+
+    fn remember(&mut self, history: &[Recorded], ctx: &mut Context<Self>) {
+        match answers::fold(self.id, history) {
+            Ok((order, answered)) => {
+                self.order = order;
+                self.answered = answered;
+                self.follow_through(ctx);
+            }
+            Err(error) => {
+                // Not a panic, but as final: the registry counts it like one.
+                panic!("the history of order {} cannot be folded: {error}", self.id);
+            }
+        }
+    }
+
+    fn execute(&mut self, execute: Execute, reply: Reply<Execute>, ctx: &mut Context<Self>) {
+        self.lifeline.working_on(execute.id);
+        if let Some(answered) = self.answered.iter().find(|answered| answered.command == execute.id).copied() {
+            return self.answer_again(answered, &execute, reply, ctx);
+        }
+        if let (Some(order), Some(seen)) = (&self.order, execute.if_version)
+            && order.version != seen
+        {
+            return reply.send(Err(ExecuteError::Stale(order.clone())));
+        }
+        #[cfg(test)]
+        tests::sabotage(&execute.command);
+        let now = self.world.clock.now();
+        match order::step(self.order.as_ref(), self.id, &execute.by, &execute.command, now) {
+            Ok(Step { events, next }) if events.is_empty() => self.already_holds(&execute, next, reply, ctx),
+            Ok(step) => self.write(execute, step, now, Some(reply), ctx),
+            Err(NoStep::Rejected(rejection)) => {
+                reply.send(Err(ExecuteError::Rejected { rejection, order: self.order.clone() }));
+                self.leave_if_nobody(ctx);
+            }
+            Err(NoStep::Illegal(error)) => {
+                tracing::error!(order.id = %self.id, command = execute.command.name().as_str(), %error, "a rule made an event that does not fit");
+                reply.send(Err(ExecuteError::Broken));
+            }
+        }
+    }
+
+    fn already_holds(&mut self, execute: &Execute, order: Arc<Order>, reply: Reply<Execute>, ctx: &mut Context<Self>) {
+        if matches!(execute.command, OrderCommand::Pay { .. }) {
+            self.asks.hurry(); // The customer asks to try again now.
+            self.follow_through(ctx);
+        }
+        self.answer_when_ready(execute.command.name(), Receipt { order, position: None, replayed: false }, reply, ctx);
+    }
+
+    /// A command of our own: an answer of the world, or a deadline. Nobody waits for what comes of it.
+    fn note(&mut self, command: OrderCommand, ctx: &mut Context<Self>) {
+        let Some(order) = &self.order else { return };
+        let name = command.name();
+        let id = note_id(order, name);
+        self.lifeline.working_on(id);
+        #[cfg(test)]
+        tests::sabotage(&command);
+        let now = self.world.clock.now();
+        match order::step(Some(order), self.id, &Party::System, &command, now) {
+            Ok(step) if step.events.is_empty() => self.follow_through(ctx),
+            Ok(step) => {
+                let execute = Execute { id, by: Party::System, command, key: None, if_version: None };
+                self.write(execute, step, now, None, ctx);
+            }
+            Err(error) => {
+                tracing::error!(order.id = %self.id, command = name.as_str(), %error, "an answer of the world does not fit");
+            }
+        }
+    }
+
+    /// Atomic: the next command must see the state that this one leaves behind.
+    fn write(
+        &mut self,
+        execute: Execute,
+        step: Step,
+        now: Timestamp,
+        reply: Option<Reply<Execute>>,
+        ctx: &mut Context<Self>,
+    ) {
+        let append = self.append(&execute, &step, now);
+        let news = News::Order { before: self.order.clone(), events: step.events.into(), after: step.next.clone() };
+        let journal = self.world.journal.clone();
+        crate::crash::point("order.before_write");
+        let written = async move { journal.ask(Write { append, news }).await };
+        ctx.wait(written.into_actor(self).map(move |outcome, actor, ctx| {
+            let committed = match outcome {
+                Ok(Ok(committed)) => committed,
+                Ok(Err(error)) => return actor.not_written(error, reply, ctx),
+                Err(refusal) if refusal.is_definite() => {
+                    return actor.refused(ExecuteError::Refused(refusal), reply, ctx);
+                }
+                Err(_) => return actor.lost(reply, ctx),
+            };
+            crate::crash::point("order.after_write");
+            actor.adopt(&execute, step.next, committed, reply, ctx);
+        }));
+    }
+
+    fn append(&self, execute: &Execute, step: &Step, now: Timestamp) -> Append {
+        let next = &step.next;
+        let placing = self.order.is_none();
+        Append {
+            stream: StreamId::order(self.id),
+            shard: Shard::of_store(next.placement.store.id),
+            expected_version: self.order.as_ref().map_or(0, |order| order.version),
+            at: now,
+            by: execute.by.to_string(),
+            command: execute.id,
+            fingerprint: execute.key.map(|key| key.fingerprint),
+            answer: execute.key.filter(|_| placing),
+            events: step.events.iter().map(|event| NewEvent { name: event.name(), data: event.data() }).collect(),
+            due: if next.settled { Due::Closed } else { Due::Open(next.next_due()) },
+        }
+    }
+
+    fn adopt(
+        &mut self,
+        execute: &Execute,
+        next: Arc<Order>,
+        committed: Committed,
+        reply: Option<Reply<Execute>>,
+        ctx: &mut Context<Self>,
+    ) {
+        if let Some(key) = execute.key {
+            self.answered.push(Answered { command: execute.id, fingerprint: key.fingerprint, version: next.version });
+        }
+        self.asks.intent_is_fresh(self.order.as_deref(), &next);
+        self.order = Some(next.clone());
+        if let Some(reply) = reply {
+            let receipt = Receipt { order: next, position: Some(committed.last), replayed: false };
+            self.answer_when_ready(execute.command.name(), receipt, reply, ctx);
+        }
+        self.answer_who_waits();
+        self.follow_through(ctx);
+    }
+
+    /// The journal says no to this append for certain.
+    fn not_written(&mut self, error: WriteError, reply: Option<Reply<Execute>>, ctx: &mut Context<Self>) {
+        match error {
+            WriteError::NotAppended(NotAppended::AnsweredBefore(answer)) => {
+                self.refused(ExecuteError::AnsweredBefore(answer), reply, ctx);
+                self.leave_if_nobody(ctx);
+            }
+            WriteError::NotAppended(error @ (NotAppended::TooLarge { .. } | NotAppended::Empty)) => {
+                tracing::error!(order.id = %self.id, %error, "what a rule decided cannot be written");
+                self.refused(ExecuteError::Broken, reply, ctx);
+            }
+            WriteError::Unwritable(_) => self.refused(ExecuteError::Unwritable, reply, ctx),
+            // Someone else has written to this stream, or nobody knows: what we hold in memory may be wrong.
+            WriteError::NotAppended(NotAppended::VersionConflict | NotAppended::DidNotHappen) | WriteError::Unknown => {
+                self.lost(reply, ctx);
+            }
+        }
+    }
+
+    /// Nothing was written, and what we hold is still true. What we wanted to note ourselves is noted again later.
+    fn refused(&mut self, error: ExecuteError, reply: Option<Reply<Execute>>, ctx: &mut Context<Self>) {
+        match reply {
+            Some(reply) => reply.send(Err(error)),
+            None => self.asks.again_later(ctx, &self.lifeline, &self.world),
+        }
+    }
+
+    /// We no longer know what the journal holds. Stop, and be rebuilt from it.
+    fn lost(&mut self, reply: Option<Reply<Execute>>, ctx: &mut Context<Self>) {
+        tracing::warn!(order.id = %self.id, "an append was not answered for certain; reading the order back");
+        if let Some(reply) = reply {
+            reply.send(Err(ExecuteError::Unknown));
+        }
+        ctx.stop();
+    }
+
+    /// An actor for an order that does not exist is not kept.
+    fn leave_if_nobody(&self, ctx: &mut Context<Self>) {
+        if self.order.is_none() {
+            ctx.stop();
+        }
+    }
+}
+
+/// The same for the same answer to the same state, so that a panic over it is counted as one command's.
+fn note_id(order: &Order, name: CommandName) -> CommandId {
+    let name = format!("{}:{}", name.as_str(), order.version);
+    CommandId::new(uuid::Uuid::new_v5(&order.id.uuid(), name.as_bytes()))
+}
+
+impl Handler<Admitted<Execute>> for OrderActor {
+    type Result = ();
+
+    fn handle(&mut self, asked: Admitted<Execute>, ctx: &mut Context<Self>) {
+        if let Some((execute, reply)) = asked.start() {
+            self.execute(execute, reply, ctx);
+        }
+    }
+}
+
+impl Handler<Admitted<Inspect>> for OrderActor {
+    type Result = ();
+
+    fn handle(&mut self, asked: Admitted<Inspect>, ctx: &mut Context<Self>) {
+        let Some((Inspect, reply)) = asked.start() else { return };
+        reply.send(self.order.clone());
+        self.leave_if_nobody(ctx);
+    }
+}
+
+/// Reads the journal's rows of one order into its events.
+pub(super) fn read(recorded: &Recorded) -> Result<OrderEvent, order::UnreadableEvent> {
+    OrderEvent::read(&recorded.name, &recorded.data)
+}

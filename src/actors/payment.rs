@@ -1,0 +1,246 @@
+//! Stands between the orders and the payment provider: the gate that replaces a circuit breaker.
+//!
+//! So many calls run at once, so many wait, the rest is refused at the door. A call that ends without a certain
+//! answer keeps its place for a growing penalty, so that a provider that fails at once closes the gate as surely as
+//! one that hangs. Open, closed and half-open are not switched but read off the places, see [`GateState`].
+//!
+//! What is called was journaled before, by the order. A call that runs out of time is unknown, never declined.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+
+use super::mailbox::{Admitted, Door, MailboxPolicy, Reply};
+use crate::providers::payment::{PaymentAnswer, PaymentProvider, PaymentRequest};
+
+/// Asks the provider. Dropped without an answer if its deadline passes before its turn.
+pub(super) type Charge = PaymentRequest;
+
+impl Message for Charge {
+    type Result = ChargeOutcome;
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChargeOutcome {
+    Done,
+    Declined {
+        code: crate::order::Text<80>,
+    },
+    /// The provider may have done it.
+    Unknown {
+        why: &'static str,
+    },
+    /// The provider was not asked, for certain.
+    NotSent,
+}
+
+/// The gate's numbers, from the configuration.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GatePolicy {
+    /// How many calls run at a time.
+    pub running: usize,
+    /// After this a call counts as slow and its place as lost, though it runs on.
+    pub slow_after: Duration,
+    /// After this a call is given up as unknown.
+    pub call_timeout: Duration,
+    /// How long a failed call keeps its place: doubles with each failure in a row.
+    pub first_penalty: Duration,
+    pub longest_penalty: Duration,
+}
+
+/// Read off the places: who is slow or being punished, and whether anyone else is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateState {
+    Closed,
+    /// Some places are lost, and what comes through the others shows whether the provider is back.
+    HalfOpen,
+    /// Every place is held by a slow or a failed call: nothing is sent.
+    Open,
+}
+
+impl GateState {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            GateState::Closed => "closed",
+            GateState::HalfOpen => "half_open",
+            GateState::Open => "open",
+        }
+    }
+}
+
+/// The gate as others see it.
+#[derive(Clone, Debug)]
+pub struct PaymentGate {
+    places: usize,
+    /// Calls that run and are not slow yet.
+    healthy: Arc<AtomicUsize>,
+    /// Places held by slow calls and penalties.
+    lost: Arc<AtomicUsize>,
+    failures_in_a_row: Arc<AtomicU32>,
+}
+
+impl PaymentGate {
+    pub(super) fn new(places: usize) -> Self {
+        Self { places, healthy: Arc::default(), lost: Arc::default(), failures_in_a_row: Arc::default() }
+    }
+
+    pub fn state(&self) -> GateState {
+        match self.lost.load(Ordering::Relaxed) {
+            0 => GateState::Closed,
+            lost if lost >= self.places => GateState::Open,
+            _ => GateState::HalfOpen,
+        }
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.state() == GateState::Open
+    }
+
+    /// (running and healthy, slow or punished, places)
+    pub fn places(&self) -> (usize, usize, usize) {
+        (self.healthy.load(Ordering::Relaxed), self.lost.load(Ordering::Relaxed), self.places)
+    }
+
+    fn free(&self) -> usize {
+        self.places.saturating_sub(self.healthy.load(Ordering::Relaxed) + self.lost.load(Ordering::Relaxed))
+    }
+}
+
+pub(super) struct PaymentActor {
+    provider: Arc<dyn PaymentProvider>,
+    policy: GatePolicy,
+    gate: PaymentGate,
+    waiting: VecDeque<Admitted<Charge>>,
+}
+
+impl PaymentActor {
+    pub(super) fn open(
+        provider: Arc<dyn PaymentProvider>,
+        policy: GatePolicy,
+        door: MailboxPolicy,
+    ) -> (Door<Self>, PaymentGate) {
+        let gate = PaymentGate::new(policy.running);
+        let actor = Self { provider, policy, gate: gate.clone(), waiting: VecDeque::new() };
+        (Door::new(actor.start(), door), gate)
+    }
+
+    /// Starts as many calls as there are places; while the gate is open, tells those who wait so.
+    fn go_on(&mut self, ctx: &mut Context<Self>) {
+        if self.gate.is_open() {
+            for asked in self.waiting.drain(..) {
+                if let Some((_, reply)) = asked.start() {
+                    reply.send(ChargeOutcome::NotSent);
+                }
+            }
+        }
+        while self.gate.free() > 0 {
+            let Some(asked) = self.waiting.pop_front() else { break };
+            if let Some((charge, reply)) = asked.start() {
+                self.call(charge, reply, ctx);
+            }
+        }
+        metrics::gauge!("payment_gate_lost_places").set(self.gate.lost.load(Ordering::Relaxed) as f64);
+    }
+
+    fn call(&self, charge: Charge, reply: Reply<Charge>, ctx: &mut Context<Self>) {
+        let (provider, gate, policy) = (self.provider.clone(), self.gate.clone(), self.policy);
+        let calling = async move {
+            let mut place = Place::taken(gate.clone());
+            let operation = charge.operation.as_str();
+            let answer = call_within(&*provider, &charge, &policy, &mut place).await;
+            let failed = matches!(answer, PaymentAnswer::Unknown { .. });
+            reply.send(match answer {
+                PaymentAnswer::Done => ChargeOutcome::Done,
+                PaymentAnswer::Declined { code } => ChargeOutcome::Declined { code },
+                PaymentAnswer::Unknown { why } => ChargeOutcome::Unknown { why },
+            });
+            let outcome = if failed { "unknown" } else { "answered" };
+            metrics::counter!("payment_calls_total", "operation" => operation, "outcome" => outcome).increment(1);
+            if failed {
+                place.lose();
+                tokio::time::sleep(penalty(&gate, &policy)).await;
+            } else {
+                gate.failures_in_a_row.store(0, Ordering::Relaxed);
+            }
+        };
+        ctx.spawn(calling.into_actor(self).map(|(), actor, ctx| actor.go_on(ctx)));
+    }
+}
+
+async fn call_within(
+    provider: &dyn PaymentProvider,
+    charge: &Charge,
+    policy: &GatePolicy,
+    place: &mut Place,
+) -> PaymentAnswer {
+    let call = provider.ask(charge);
+    tokio::pin!(call);
+    if let Ok(answer) = tokio::time::timeout(policy.slow_after, &mut call).await {
+        return answer;
+    }
+    place.lose();
+    let rest = policy.call_timeout.saturating_sub(policy.slow_after);
+    tokio::time::timeout(rest, call).await.unwrap_or(PaymentAnswer::Unknown { why: "provider_timeout" })
+}
+
+/// Doubles with each failure in a row, and differs by up to half so that places do not come free together.
+fn penalty(gate: &PaymentGate, policy: &GatePolicy) -> Duration {
+    let failures = gate.failures_in_a_row.fetch_add(1, Ordering::Relaxed);
+    // One broken provider fails on every place: count rounds, not calls.
+    let rounds = failures / u32::try_from(gate.places.max(1)).unwrap_or(u32::MAX);
+    super::world::Pace::pause(policy.first_penalty, policy.longest_penalty, rounds)
+}
+
+/// One place at the provider, given back when dropped, whatever became of the call.
+struct Place {
+    gate: PaymentGate,
+    lost: bool,
+}
+
+impl Place {
+    fn taken(gate: PaymentGate) -> Self {
+        gate.healthy.fetch_add(1, Ordering::Relaxed);
+        Self { gate, lost: false }
+    }
+
+    fn lose(&mut self) {
+        if !std::mem::replace(&mut self.lost, true) {
+            self.gate.healthy.fetch_sub(1, Ordering::Relaxed);
+            self.gate.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let count = if self.lost { &self.gate.lost } else { &self.gate.healthy };
+        count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Actor for PaymentActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        // Places become lost while nothing is asked: those who wait must hear that the gate has opened.
+        ctx.run_interval(Duration::from_millis(100), |actor, ctx| actor.go_on(ctx));
+    }
+}
+
+impl Handler<Admitted<Charge>> for PaymentActor {
+    type Result = ();
+
+    fn handle(&mut self, asked: Admitted<Charge>, ctx: &mut Context<Self>) {
+        if self.gate.is_open() {
+            if let Some((_, reply)) = asked.start() {
+                reply.send(ChargeOutcome::NotSent);
+            }
+            return;
+        }
+        self.waiting.push_back(asked);
+        self.go_on(ctx);
+    }
+}

@@ -1,0 +1,414 @@
+//! The supervisor: finds, starts, replaces and retires the one live actor of an order, a store or a rider.
+//!
+//! actix's own Supervisor restarts an actor that stopped, with the state that made it stop, and dies with one that
+//! panicked. So this registry holds the only long-lived door of each actor. When one dies it throws everything
+//! about it away and starts a fresh one from the journal. Three panics on one command quarantine that one
+//! resident, visibly; nobody else is touched.
+//!
+//! Retiring needs no protocol: only the registry lets messages in, and a permit comes home when its message is done.
+//! All permits home and nothing asked of others means that nothing can be lost by letting the actor go.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt::{Debug, Display};
+use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, WeakRecipient};
+use tokio::time::Instant;
+
+use super::mailbox::{Admitted, Door, MailboxPolicy, Refusal, nudge};
+use crate::order::CommandId;
+
+/// How often one command may bring its actor down before that actor is taken out of service. The first panic may be
+/// an accident of timing, the second a coincidence.
+const PANICS_ALLOWED: u32 = 3;
+
+/// How long a resident that gave itself up stays down: whatever it stumbled over, usually the journal, needs a
+/// moment. One that panicked is replaced at once.
+const PAUSE_BEFORE_REPLACING: Duration = Duration::from_millis(250);
+
+/// How many residents one look at the idle ones visits, so that a million of them never hold up a message.
+const LOOKED_AT_ONCE: usize = 2_000;
+
+/// An actor that lives under a registry.
+pub trait Resident: Actor<Context = Context<Self>> {
+    type Id: Clone + Eq + Hash + Debug + Display + Send + Unpin + 'static;
+    /// What a new one needs to begin with, besides its name.
+    type Origin: Send + 'static;
+    /// What all of them share.
+    type World: Clone + Send + Unpin + 'static;
+
+    const NAME: &'static str;
+
+    fn settle_in(id: Self::Id, origin: Option<Self::Origin>, world: &Self::World, lifeline: Lifeline<Self::Id>)
+    -> Self;
+}
+
+/// A message to the resident of that name.
+pub struct To<R: Resident, M> {
+    pub id: R::Id,
+    /// Where a new resident begins; none means that it reads the journal.
+    pub origin: Option<R::Origin>,
+    pub message: M,
+}
+
+impl<R: Resident, M: Message> Message for To<R, M> {
+    type Result = M::Result;
+}
+
+/// Held by every resident; its end is how the registry learns that the resident is gone.
+pub struct Lifeline<Id: Clone + Send + 'static> {
+    id: Id,
+    incarnation: u64,
+    registry: WeakRecipient<Down<Id>>,
+    /// What the resident works on, so that a panic can be laid at its door.
+    command: Option<CommandId>,
+    /// How much it waits for from others. Not retired while there is any.
+    asked: Arc<AtomicU32>,
+}
+
+impl<Id: Clone + Send + 'static> Lifeline<Id> {
+    pub fn working_on(&mut self, command: CommandId) {
+        self.command = Some(command);
+    }
+
+    /// Keeps the resident from being retired for as long as the guard lives.
+    pub fn busy(&self) -> Busy {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        Busy(self.asked.clone())
+    }
+}
+
+impl<Id: Clone + Send + 'static> Drop for Lifeline<Id> {
+    /// Runs while the actor's task unwinds, where a panic would abort the process: nothing here can panic.
+    fn drop(&mut self) {
+        let crashed = std::thread::panicking();
+        let down = Down { id: self.id.clone(), incarnation: self.incarnation, crashed, command: self.command };
+        nudge(&self.registry, down);
+    }
+}
+
+/// Keeps a resident from being retired.
+pub struct Busy(Arc<AtomicU32>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A resident is gone.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Down<Id: Send + 'static> {
+    id: Id,
+    incarnation: u64,
+    crashed: bool,
+    command: Option<CommandId>,
+}
+
+/// How residents are kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Residency {
+    /// The registry's own mailbox: what is on its way to a resident.
+    pub door: MailboxPolicy,
+    /// The mailbox of each resident.
+    pub resident: MailboxPolicy,
+    /// A resident that nobody has asked anything for this long is retired.
+    pub idle_after: Duration,
+    /// How many residents may live at a time. The memory bound: an order takes about 1.5 KiB.
+    pub most: usize,
+}
+
+struct Entry<R: Resident> {
+    door: Door<R>,
+    incarnation: u64,
+    asked: Arc<AtomicU32>,
+    last_used: Instant,
+}
+
+/// What a command has done to its actor.
+struct Record {
+    command: Option<CommandId>,
+    panics: u32,
+}
+
+/// See the module.
+pub(super) struct Registry<R: Resident> {
+    world: R::World,
+    residency: Residency,
+    live: HashMap<R::Id, Entry<R>>,
+    /// Every live resident once, the longest unvisited first.
+    idle: VecDeque<R::Id>,
+    records: HashMap<R::Id, Record>,
+    quarantine: HashMap<R::Id, Option<CommandId>>,
+    incarnations: u64,
+    paused: bool,
+}
+
+impl<R: Resident> Registry<R> {
+    /// Starts the registry on the arbiter of the caller; its residents will live there too.
+    pub(super) fn open(world: R::World, residency: Residency) -> Door<Self> {
+        let registry = Self {
+            world,
+            residency,
+            live: HashMap::new(),
+            idle: VecDeque::new(),
+            records: HashMap::new(),
+            quarantine: HashMap::new(),
+            incarnations: 0,
+            paused: false,
+        };
+        Door::new(registry.start(), residency.door)
+    }
+
+    fn entry(
+        &mut self,
+        id: &R::Id,
+        origin: Option<R::Origin>,
+        ctx: &mut Context<Self>,
+    ) -> Result<&mut Entry<R>, Refusal> {
+        if self.quarantine.contains_key(id) {
+            return Err(Refusal::Quarantined);
+        }
+        let dead = self.live.get(id).is_some_and(|entry| !entry.door.is_open());
+        if dead {
+            self.live.remove(id);
+        }
+        if !self.live.contains_key(id) {
+            if self.live.len() >= self.residency.most {
+                return Err(Refusal::Full);
+            }
+            let entry = self.settle_in(id, origin, ctx);
+            self.live.insert(id.clone(), entry);
+            if !dead {
+                self.idle.push_back(id.clone());
+            }
+        }
+        let entry = self.live.get_mut(id).ok_or(Refusal::Stopped)?;
+        entry.last_used = Instant::now();
+        Ok(entry)
+    }
+
+    fn settle_in(&mut self, id: &R::Id, origin: Option<R::Origin>, ctx: &mut Context<Self>) -> Entry<R> {
+        self.incarnations += 1;
+        let asked = Arc::new(AtomicU32::new(0));
+        let lifeline = Lifeline {
+            id: id.clone(),
+            incarnation: self.incarnations,
+            registry: ctx.address().downgrade().recipient(),
+            command: None,
+            asked: asked.clone(),
+        };
+        let addr: Addr<R> = R::settle_in(id.clone(), origin, &self.world, lifeline).start();
+        let door = Door::new(addr, self.residency.resident);
+        Entry { door, incarnation: self.incarnations, asked, last_used: Instant::now() }
+    }
+
+    /// Lets idle residents go, a bounded number at a look.
+    fn retire_idle(&mut self) {
+        let now = Instant::now();
+        for _ in 0..self.idle.len().min(LOOKED_AT_ONCE) {
+            let Some(id) = self.idle.pop_front() else { break };
+            let Some(entry) = self.live.get(&id) else { continue };
+            let idle = now.duration_since(entry.last_used) >= self.residency.idle_after;
+            if idle && entry.door.is_empty() && entry.asked.load(Ordering::Relaxed) == 0 {
+                self.live.remove(&id); // The only address goes, and the actor with it.
+                self.records.remove(&id);
+            } else {
+                self.idle.push_back(id);
+            }
+        }
+        metrics::gauge!("actors_live", "kind" => R::NAME).set(self.live.len() as f64);
+    }
+
+    fn take_down(&mut self, down: &Down<R::Id>) -> bool {
+        let current = self.live.get(&down.id).is_some_and(|entry| entry.incarnation == down.incarnation);
+        if current {
+            self.live.remove(&down.id);
+        }
+        if !down.crashed {
+            return current;
+        }
+        metrics::counter!("actor_panics_total", "kind" => R::NAME).increment(1);
+        let record = self.records.entry(down.id.clone()).or_insert(Record { command: down.command, panics: 0 });
+        if record.command != down.command {
+            *record = Record { command: down.command, panics: 0 };
+        }
+        record.panics += 1;
+        if record.panics < PANICS_ALLOWED {
+            tracing::error!(kind = R::NAME, id = %down.id, panics = record.panics, "an actor panicked and is replaced");
+            return current;
+        }
+        tracing::error!(kind = R::NAME, id = %down.id, "an actor panicked three times on one command: quarantined");
+        self.quarantine.insert(down.id.clone(), down.command);
+        self.records.remove(&down.id);
+        false
+    }
+}
+
+impl<R: Resident> Actor for Registry<R>
+where
+    Self: Unpin,
+{
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        // Short beside any idle time, long beside what a look costs.
+        ctx.run_interval(Duration::from_millis(500), |registry, _| registry.retire_idle());
+    }
+}
+
+impl<R, M> Handler<Admitted<To<R, M>>> for Registry<R>
+where
+    R: Resident + Handler<Admitted<M>>,
+    M: Message + Send + 'static,
+    M::Result: Send,
+    Self: Unpin,
+{
+    type Result = ();
+
+    fn handle(&mut self, asked: Admitted<To<R, M>>, ctx: &mut Context<Self>) {
+        let expires = asked.expires();
+        let Some((to, reply)) = asked.start() else { return };
+        if self.paused {
+            return reply.refuse(Refusal::Paused);
+        }
+        match self.entry(&to.id, to.origin, ctx) {
+            Ok(entry) => entry.door.pass_on(to.message, reply.hand_on(), expires),
+            Err(refusal) => reply.refuse(refusal),
+        }
+    }
+}
+
+impl<R: Resident> Handler<Down<R::Id>> for Registry<R>
+where
+    Self: Unpin,
+{
+    type Result = ();
+
+    fn handle(&mut self, down: Down<R::Id>, ctx: &mut Context<Self>) {
+        if !self.take_down(&down) {
+            return;
+        }
+        // Replaced without waiting to be asked: what it still had to ask of others goes on.
+        let pause = if down.crashed { Duration::ZERO } else { PAUSE_BEFORE_REPLACING };
+        ctx.run_later(pause, move |registry, ctx| {
+            // Refused when quarantined or full: then the next who asks is told so.
+            let _ = registry.entry(&down.id, None, ctx);
+        });
+    }
+}
+
+/// Starts a resident that lives in the journal already, without asking it anything.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Wake<R: Resident> {
+    pub id: R::Id,
+    pub origin: Option<R::Origin>,
+}
+
+impl<R: Resident> Handler<Admitted<Wake<R>>> for Registry<R>
+where
+    Self: Unpin,
+{
+    type Result = ();
+
+    fn handle(&mut self, asked: Admitted<Wake<R>>, ctx: &mut Context<Self>) {
+        let Some((wake, reply)) = asked.start() else { return };
+        match self.entry(&wake.id, wake.origin, ctx) {
+            Ok(_) => reply.send(()),
+            Err(refusal) => reply.refuse(refusal),
+        }
+    }
+}
+
+/// Refuses everything until resumed, as if the part were down; residents keep what they are doing.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Pause(pub bool);
+
+impl<R: Resident> Handler<Admitted<Pause>> for Registry<R>
+where
+    Self: Unpin,
+{
+    type Result = ();
+
+    fn handle(&mut self, asked: Admitted<Pause>, _: &mut Context<Self>) {
+        let Some((Pause(paused), reply)) = asked.start() else { return };
+        if self.paused != paused {
+            tracing::warn!(kind = R::NAME, paused, "paused or resumed by the operator");
+        }
+        self.paused = paused;
+        reply.send(());
+    }
+}
+
+/// What the registry keeps, for operations.
+#[derive(Clone, Debug)]
+pub struct Census {
+    pub kind: &'static str,
+    pub live: usize,
+    pub paused: bool,
+    /// Who is quarantined, and for which command.
+    pub quarantined: Vec<(String, Option<CommandId>)>,
+}
+
+#[derive(Message)]
+#[rtype(result = "Census")]
+pub struct TakeCensus;
+
+impl<R: Resident> Handler<Admitted<TakeCensus>> for Registry<R>
+where
+    Self: Unpin,
+{
+    type Result = ();
+
+    fn handle(&mut self, asked: Admitted<TakeCensus>, _: &mut Context<Self>) {
+        let Some((_, reply)) = asked.start() else { return };
+        let quarantined = self.quarantine.iter().map(|(id, command)| (id.to_string(), *command)).collect();
+        reply.send(Census { kind: R::NAME, live: self.live.len(), paused: self.paused, quarantined });
+    }
+}
+
+/// Gives a quarantined resident another chance. The answer says whether it was quarantined.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct Pardon<R: Resident>(pub R::Id);
+
+impl<R: Resident> Handler<Admitted<Pardon<R>>> for Registry<R>
+where
+    Self: Unpin,
+{
+    type Result = ();
+
+    fn handle(&mut self, asked: Admitted<Pardon<R>>, ctx: &mut Context<Self>) {
+        let Some((Pardon(id), reply)) = asked.start() else { return };
+        let was = self.quarantine.remove(&id).is_some();
+        if was {
+            let _ = self.entry(&id, None, ctx);
+        }
+        reply.send(was);
+    }
+}
+
+/// Lets every resident go, at shutdown: nothing is lost, the journal has it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Dismiss;
+
+impl<R: Resident> Handler<Admitted<Dismiss>> for Registry<R>
+where
+    Self: Unpin,
+{
+    type Result = ();
+
+    fn handle(&mut self, asked: Admitted<Dismiss>, ctx: &mut Context<Self>) {
+        let Some((_, reply)) = asked.start() else { return };
+        self.live.clear();
+        reply.send(());
+        ctx.stop();
+    }
+}

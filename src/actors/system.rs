@@ -1,0 +1,412 @@
+//! Starts the actors and the journal's readers, each on the thread where it belongs, and stops them in reverse.
+//!
+//! Three threads: the journal's writer, which mostly waits for the disk; the orders with everyone they talk to, so
+//! that a message between them costs no wake-up; and the readers, so that a slow view never delays an order.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Arbiter;
+use anyhow::Context as _;
+
+use super::catalogue::Stores;
+use super::clock::Clock;
+use super::deadlines::Deadlines;
+use super::dispatch::{DispatchActor, FindRider, Fold, Nearby, NotePresence, PresenceOf};
+use super::feed::{Feed, Hub};
+use super::follow::Follower;
+use super::housekeeping;
+use super::journal::{Between, JournalActor, Write, WriteReport};
+use super::ledger::{LedgerWorld, ReadBook};
+use super::mailbox::{Door, Mailbox, MailboxLoad, MailboxPolicy};
+use super::notifier::Notifier;
+use super::order::OrderActor;
+use super::orders::Orders;
+use super::payment::{GatePolicy, PaymentActor, PaymentGate};
+use super::projector::{Projector, ViewProgress};
+use super::registry::{Dismiss, Pardon, Pause, Registry, Residency, TakeCensus, To};
+use super::rider::RiderActor;
+use super::store::{KeepStock, StoreActor};
+use super::tail::{News, Tail};
+use super::wake::wake_open_orders;
+use super::world::{Pace, Reach, World};
+use crate::config::{self, Config};
+use crate::order::{OrderId, RiderBook, Stock, replay};
+use crate::providers::payment::Sandbox;
+use crate::store::{Engine, Reader, Readers, StreamId, StreamKind, Views};
+
+/// Everything that runs, as the outside reaches it.
+#[derive(Clone)]
+pub struct System {
+    pub orders: Orders,
+    pub stores: Stores,
+    pub stock: Mailbox<To<StoreActor, KeepStock>>,
+    pub stock_levels: Mailbox<To<StoreActor, ReadBook<Stock>>>,
+    pub riders: RiderDesk,
+    pub feed: Hub,
+    pub views: Views,
+    pub readers: Readers,
+    pub progress: ViewProgress,
+    pub operations: Operations,
+    pub clock: Clock,
+}
+
+/// What riders ask.
+#[derive(Clone)]
+pub struct RiderDesk {
+    pub presence: Mailbox<NotePresence>,
+    pub presence_of: Mailbox<PresenceOf>,
+    pub nearby: Mailbox<Nearby>,
+    pub books: Mailbox<To<RiderActor, ReadBook<RiderBook>>>,
+    pub capacity: usize,
+}
+
+/// What operators look at and turn.
+#[derive(Clone)]
+pub struct Operations {
+    pub mailboxes: Vec<MailboxLoad>,
+    pub gate: PaymentGate,
+    pub sandbox: Option<Arc<Sandbox>>,
+    pub orders: Mailbox<TakeCensus>,
+    pub stores: Mailbox<TakeCensus>,
+    pub riders: Mailbox<TakeCensus>,
+    pub pause_stores: Mailbox<Pause>,
+    pub pardon_order: Mailbox<Pardon<OrderActor>>,
+    pub pardon_store: Mailbox<Pardon<StoreActor>>,
+    pub pardon_rider: Mailbox<Pardon<RiderActor>>,
+    dismiss_orders: Mailbox<Dismiss>,
+}
+
+/// The threads, for whoever stops them.
+pub struct Threads {
+    journal: Arbiter,
+    orders: Arbiter,
+    readers: Arbiter,
+}
+
+struct Doors {
+    orders: Door<Registry<OrderActor>>,
+    stores: Door<Registry<StoreActor>>,
+    riders: Door<Registry<RiderActor>>,
+    dispatch: Door<DispatchActor>,
+    payment: Door<PaymentActor>,
+    gate: PaymentGate,
+}
+
+/// Starts everything. Commands are served as soon as this returns; open orders wake meanwhile.
+pub async fn start(
+    config: &Config,
+    engine: Engine,
+    clock: Clock,
+    sandbox: Arc<Sandbox>,
+    report: WriteReport,
+) -> anyhow::Result<(System, Threads)> {
+    let Engine { writer, readers, views } = engine;
+    let threads = Threads { journal: Arbiter::new(), orders: Arbiter::new(), readers: Arbiter::new() };
+    let tail = Tail::default();
+    let catalogue = readers.catalogue().await.context("the catalogue cannot be read")?;
+
+    let policy = mailbox("journal", config.mailboxes.journal);
+    let tail_of_writer = tail.clone();
+    let journal = on(&threads.journal, move || JournalActor::open(writer, tail_of_writer, policy, report)).await?;
+    let stores = Stores::new(catalogue, journal.mailbox::<Between>());
+
+    let opening = Opening {
+        config: config.clone(),
+        journal: journal.mailbox(),
+        readers: readers.clone(),
+        clock: clock.clone(),
+        sandbox: sandbox.clone(),
+        stores: stores.clone(),
+    };
+    let doors = on(&threads.orders, move || opening.open()).await?;
+
+    let orders = Orders {
+        execute: doors.orders.mailbox(),
+        inspect: doors.orders.mailbox(),
+        desk: doors.stores.mailbox(),
+        readers: readers.clone(),
+        clock: clock.clone(),
+    };
+    let (feed, progress) =
+        start_readers(&threads.readers, config, &tail, &readers, &views, &clock, &stores, &doors).await?;
+    let loads = vec![journal.load(), doors.orders.load(), doors.stores.load(), doors.riders.load()];
+    let system = System {
+        stock: doors.stores.mailbox(),
+        stock_levels: doors.stores.mailbox(),
+        riders: RiderDesk {
+            presence: doors.dispatch.mailbox(),
+            presence_of: doors.dispatch.mailbox(),
+            nearby: doors.dispatch.mailbox(),
+            books: doors.riders.mailbox(),
+            capacity: config.orders.rider_capacity,
+        },
+        operations: Operations {
+            mailboxes: [loads, vec![doors.dispatch.load(), doors.payment.load()]].concat(),
+            gate: doors.gate.clone(),
+            sandbox: Some(sandbox),
+            orders: doors.orders.mailbox(),
+            stores: doors.stores.mailbox(),
+            riders: doors.riders.mailbox(),
+            pause_stores: doors.stores.mailbox(),
+            pardon_order: doors.orders.mailbox(),
+            pardon_store: doors.stores.mailbox(),
+            pardon_rider: doors.riders.mailbox(),
+            dismiss_orders: doors.orders.mailbox(),
+        },
+        orders,
+        stores,
+        feed,
+        views,
+        readers,
+        progress,
+        clock,
+    };
+    Ok((system, threads))
+}
+
+/// What the orders' thread is opened with.
+struct Opening {
+    config: Config,
+    journal: Mailbox<Write>,
+    readers: Readers,
+    clock: Clock,
+    sandbox: Arc<Sandbox>,
+    stores: Stores,
+}
+
+impl Opening {
+    /// On the orders' own thread: residents live where their registry does.
+    fn open(self) -> Doors {
+        let Opening { config, journal, readers, clock, sandbox, stores } = self;
+        let boxes = &config.mailboxes;
+        let idle_after = config.orders.idle_after_s.duration();
+        let registry = |name, resident: MailboxPolicy, most| Residency {
+            door: mailbox(name, boxes.registry),
+            resident,
+            idle_after,
+            most,
+        };
+        let books = LedgerWorld {
+            clock: clock.clone(),
+            journal: journal.clone(),
+            readers: readers.clone(),
+            rider_capacity: config.orders.rider_capacity,
+        };
+        let most = config.limits.live_actors;
+        let store_door =
+            Registry::<StoreActor>::open(books.clone(), registry("stores", mailbox("store", boxes.store), most));
+        let rider_door = Registry::<RiderActor>::open(books, registry("riders", mailbox("rider", boxes.rider), most));
+        let dispatch =
+            DispatchActor::open(Arc::new(stores), config.orders.rider_capacity, mailbox("dispatch", boxes.dispatch));
+        let (payment, gate) = PaymentActor::open(sandbox, gate_policy(&config), payment_mailbox(&config));
+        let world = World::new(Reach {
+            clock,
+            journal,
+            readers,
+            stock: store_door.mailbox(),
+            kitchen: store_door.mailbox(),
+            riders: rider_door.mailbox(),
+            payments: payment.mailbox(),
+            gate: gate.clone(),
+            dispatch: dispatch.mailbox::<FindRider>(),
+            pace: pace(&config),
+        });
+        let orders = Registry::<OrderActor>::open(world, registry("orders", mailbox("order", boxes.order), most));
+        Doors { orders, stores: store_door, riders: rider_door, dispatch, payment, gate }
+    }
+}
+
+async fn start_readers(
+    thread: &Arbiter,
+    config: &Config,
+    tail: &Tail,
+    readers: &Readers,
+    views: &Views,
+    clock: &Clock,
+    stores: &Stores,
+    doors: &Doors,
+) -> anyhow::Result<(Hub, ViewProgress)> {
+    let follow = |cursor| Follower::new(tail.clone(), readers.clone(), cursor);
+    let head = readers.head().await.context("the journal cannot be read")?;
+    let projected = views.cursor(Reader::OrderView).await.context("the views cannot be read")?;
+    let told = views.cursor(Reader::Messages).await.context("the views cannot be read")?;
+
+    let deadlines = Deadlines::load(readers, follow(head.clone()), clock.clone(), doors.orders.mailbox())
+        .await
+        .context("the deadlines cannot be read")?;
+    let (projector, progress) = Projector::new(follow(projected.clone()), views.clone(), clock.clone());
+    let notifier = Notifier::new(follow(told), views.clone());
+    let (feed, hub) = Feed::new(follow(head));
+    let board = Board {
+        follower: follow(projected),
+        readers: readers.clone(),
+        views: views.clone(),
+        fold: doors.dispatch.mailbox(),
+    };
+    let (waking, registry) = (readers.clone(), doors.orders.mailbox());
+    let at_once = config.orders.wake_concurrency;
+    keep_running(thread, "housekeeping", housekeeping::run(stores.clone(), clock.clone()));
+    keep_running(thread, "deadlines", deadlines.run());
+    keep_running(thread, "projector", projector.run());
+    keep_running(thread, "notifier", notifier.run());
+    keep_running(thread, "feed", feed.run());
+    keep_running(thread, "dispatch board", board.run());
+    thread.spawn(async move {
+        let started = std::time::Instant::now();
+        let orders = wake_open_orders(&waking, &registry, at_once).await;
+        let took_ms = started.elapsed().as_millis() as u64;
+        if orders > 0 {
+            tracing::info!(orders, took_ms, "open orders are awake");
+        }
+    });
+    Ok((hub, progress))
+}
+
+/// Tells the dispatch board what the journal says.
+struct Board {
+    follower: Follower,
+    readers: Readers,
+    views: Views,
+    fold: Mailbox<Fold>,
+}
+
+impl Board {
+    async fn run(mut self) {
+        while let Err(error) = self.begin().await {
+            tracing::error!(%error, "the dispatch board cannot be read; trying again");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        loop {
+            match self.follower.next(512).await {
+                Ok(entries) => self.tell(entries.iter().map(|entry| entry.news.clone()).collect()).await,
+                Err(error) => {
+                    tracing::error!(%error, "the dispatch board cannot follow the journal; trying again");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+
+    /// What the views say is on offer, and what riders hold; the journal's news goes on from where the views are.
+    async fn begin(&self) -> anyhow::Result<()> {
+        let mut after = None;
+        loop {
+            let page = self.views.offered(after, 500).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.mark());
+            for row in &page {
+                self.tell(self.offered(row.order).await?.into_iter().collect()).await;
+            }
+        }
+        let mut after = None;
+        loop {
+            let page = self.readers.streams_of(StreamKind::Rider, after, 1_000).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.id);
+            for stream in page {
+                self.tell(self.book(stream).await?.into_iter().collect()).await;
+            }
+        }
+    }
+
+    async fn offered(&self, id: OrderId) -> anyhow::Result<Option<News>> {
+        let history = self.readers.stream(StreamId::order(id), 0).await?;
+        let mut events = Vec::with_capacity(history.len());
+        for row in &history {
+            events.push((super::order::read(row)?, row.at));
+        }
+        let order = replay(id, None, events.iter().map(|(event, at)| (event, *at)))?;
+        Ok(order.map(|after| News::Order { before: None, events: [].into(), after }))
+    }
+
+    async fn book(&self, stream: StreamId) -> anyhow::Result<Option<News>> {
+        let mut book = RiderBook::default();
+        let mut last = None;
+        for row in self.readers.stream(stream, 0).await? {
+            let event = crate::order::RiderEvent::read(&row.name, &row.data)?;
+            book = book.after(&event)?;
+            last = Some(event);
+        }
+        Ok(last.map(|event| News::Rider { rider: stream.id, event, held: book.held().len() }))
+    }
+
+    /// The board only shows: should it be too busy to listen, this waits.
+    async fn tell(&self, news: Vec<News>) {
+        if news.is_empty() {
+            return;
+        }
+        while self.fold.ask(Fold(news.clone())).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+/// A reader that ends is a bug: nothing else would bring it back, so the process is not worth keeping.
+fn keep_running(thread: &Arbiter, name: &'static str, reader: impl Future<Output = ()> + 'static + Send) {
+    thread.spawn(async move {
+        let outcome = tokio::task::spawn_local(reader).await;
+        tracing::error!(reader = name, failed = outcome.is_err(), "a reader of the journal ended");
+        std::process::abort();
+    });
+}
+
+/// Runs `make` on that thread and hands back what it made.
+async fn on<T: Send + 'static>(thread: &Arbiter, make: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let started = thread.spawn_fn(move || drop(tell.send(make())));
+    anyhow::ensure!(started, "a thread ended before it began");
+    told.await.context("a part of the system could not be started")
+}
+
+impl Operations {
+    /// Lets all orders go; what they were doing is in the journal.
+    pub async fn dismiss(&self) {
+        // Whether it answers or not, the thread is stopped next.
+        let _ = self.dismiss_orders.ask_within(Dismiss, Duration::from_secs(1)).await;
+    }
+}
+
+impl Threads {
+    /// In reverse: whoever asks goes before whoever answers.
+    pub fn stop(self) {
+        for (name, thread) in [("readers", self.readers), ("orders", self.orders), ("journal", self.journal)] {
+            thread.stop();
+            if thread.join().is_err() {
+                tracing::error!(thread = name, "a thread ended in a panic");
+            }
+        }
+    }
+}
+
+fn mailbox(name: &'static str, settings: config::Mailbox) -> MailboxPolicy {
+    let reply_timeout = settings.reply_timeout_ms.duration();
+    MailboxPolicy { name, capacity: settings.capacity, reply_timeout }
+}
+
+fn payment_mailbox(config: &Config) -> MailboxPolicy {
+    let payment = &config.mailboxes.payment;
+    let reply_timeout = payment.reply_timeout_ms.duration();
+    MailboxPolicy { name: "payment", capacity: payment.capacity, reply_timeout }
+}
+
+fn gate_policy(config: &Config) -> GatePolicy {
+    GatePolicy {
+        running: config.mailboxes.payment.running,
+        slow_after: config.payments.slow_after_ms.duration(),
+        call_timeout: config.payments.call_timeout_ms.duration(),
+        first_penalty: config.payments.penalty_first_ms.duration(),
+        longest_penalty: config.payments.penalty_at_most_ms.duration(),
+    }
+}
+
+fn pace(config: &Config) -> Pace {
+    Pace {
+        answer_within: config.orders.placement_answer_within_ms.duration(),
+        first_pause: config.orders.ask_again_first_ms.duration(),
+        longest_pause: config.orders.ask_again_at_most_ms.duration(),
+        first_payment_pause: config.payments.retry_first_ms.duration(),
+        longest_payment_pause: config.payments.retry_at_most_ms.duration(),
+    }
+}

@@ -1,0 +1,114 @@
+//! The end of the journal, kept in memory so that its readers need not ask the disk for what was just written.
+//!
+//! It is a cache and nothing more: whoever fell behind it reads the journal itself, see `follow`. The watch that
+//! tells of news carries no data, so that missing one loses nothing.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::order::{ItemId, Level, Order, OrderEvent, RiderEvent, StockEvent, StoreId, Timestamp};
+use crate::store::{Position, StreamId};
+
+/// How many appends are kept. At 10,000 a second the slowest reader may be most of a second behind before it must
+/// read from disk; at about 1 KiB each this is 8 MiB.
+const KEPT: usize = 8_192;
+
+/// What an append says, already read.
+#[derive(Clone, Debug)]
+pub enum News {
+    Order {
+        before: Option<Arc<Order>>,
+        events: Arc<[OrderEvent]>,
+        after: Arc<Order>,
+    },
+    /// With the levels of the items it touched, none for one that is not counted any more.
+    Stock {
+        store: StoreId,
+        event: StockEvent,
+        levels: Vec<(ItemId, Option<Level>)>,
+    },
+    /// The rider by the key of their stream, and how many deliveries they hold now.
+    Rider {
+        rider: Uuid,
+        event: RiderEvent,
+        held: usize,
+    },
+}
+
+/// One append as its readers see it. Its events have consecutive positions and versions.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub stream: StreamId,
+    pub first: Position,
+    pub last: Position,
+    /// The version of the first event.
+    pub version: u32,
+    pub at: Timestamp,
+    pub by: Arc<str>,
+    pub news: News,
+}
+
+struct Kept {
+    entries: VecDeque<Arc<Entry>>,
+    /// The number of the first kept entry: entries are numbered from 0 since the process began.
+    first: u64,
+}
+
+#[derive(Clone)]
+pub struct Tail {
+    kept: Arc<Mutex<Kept>>,
+    end: watch::Sender<u64>,
+}
+
+/// The reader is behind what is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FellBehind;
+
+impl Default for Tail {
+    fn default() -> Self {
+        let kept = Kept { entries: VecDeque::with_capacity(KEPT), first: 0 };
+        Self { kept: Arc::new(Mutex::new(kept)), end: watch::Sender::new(0) }
+    }
+}
+
+impl Tail {
+    /// In commit order. Called by the journal actor alone.
+    pub fn push(&self, entries: impl IntoIterator<Item = Arc<Entry>>) {
+        let end = {
+            let mut kept = self.lock();
+            for entry in entries {
+                if kept.entries.len() == KEPT {
+                    kept.entries.pop_front();
+                    kept.first += 1;
+                }
+                kept.entries.push_back(entry);
+            }
+            kept.first + kept.entries.len() as u64
+        };
+        self.end.send_replace(end);
+    }
+
+    /// The number that the next entry will get.
+    pub fn end(&self) -> u64 {
+        *self.end.borrow()
+    }
+
+    pub fn news(&self) -> watch::Receiver<u64> {
+        self.end.subscribe()
+    }
+
+    /// At most `limit` entries from number `from` on.
+    pub fn from(&self, from: u64, limit: usize) -> Result<Vec<Arc<Entry>>, FellBehind> {
+        let kept = self.lock();
+        let skip = usize::try_from(from.checked_sub(kept.first).ok_or(FellBehind)?).map_err(|_| FellBehind)?;
+        Ok(kept.entries.iter().skip(skip).take(limit).cloned().collect())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
+        // Nothing can panic while it is held, so poisoned or not, what is inside is whole.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

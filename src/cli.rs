@@ -1,0 +1,202 @@
+//! The command line: what it says, and which part of the program carries it out.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+
+use crate::access::{Issuer, Role, SigningKey};
+use crate::app;
+use crate::config::{Config, Flags, LogFormat};
+use crate::http;
+use crate::order::Subject;
+
+/// The backend of an order-and-delivery service.
+///
+/// Settings come from defaults, then the file given with --config, then variables such as BAEDAL__HTTP__WORKERS,
+/// then flags; the later one wins. `baedal config show` prints what is in effect.
+#[derive(Debug, Parser)]
+#[command(name = "baedal", version)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// A TOML file with settings
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the journal and the token key are [default: ./data]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Where the journal is, if not in the data directory
+    #[arg(long, global = true, value_name = "URL")]
+    database: Option<String>,
+    /// How the log is written [default: auto]
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the interface; everything is embedded unless told otherwise
+    Serve(ServeArgs),
+    /// Bring the schema of the databases up to date, and end
+    Migrate,
+    /// Check every promise that the journal can show; the exit status tells
+    Verify,
+    /// Make the views anew from the journal
+    RebuildViews,
+    /// Print a token that lets its bearer act as someone
+    Token(TokenArgs),
+    /// Print the description of the interface (OpenAPI 3.1, JSON)
+    Openapi,
+    /// Check or print the settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// Address and port [default: 127.0.0.1:8088]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<std::net::SocketAddr>,
+    /// Also open five stores and let simulated people order, cook and ride
+    #[arg(long)]
+    demo: bool,
+}
+
+#[derive(Debug, Args)]
+struct TokenArgs {
+    /// What they may do
+    #[arg(long)]
+    role: Role,
+    /// Who they are: 1 to 64 letters, digits and . _ : @ -
+    #[arg(long, value_name = "NAME")]
+    sub: Subject,
+    /// How long the token is good, in seconds [default: access.token_lifetime_s]
+    #[arg(long, value_name = "SECONDS")]
+    lifetime_s: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Say whether the service could start with these settings
+    Check,
+    /// Print the settings in effect as TOML, passwords left out
+    Show,
+}
+
+impl Cli {
+    /// Carries out one command. What it prints for other programs goes to `out`.
+    pub fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
+        let printed = match &self.command {
+            Command::Serve(args) => {
+                let config = self.common.load_listening_on(args.listen)?;
+                app::serve(&config, args.demo)?;
+                String::new()
+            }
+            Command::Migrate => app::migrate(&self.common.load()?)?,
+            Command::Verify => app::verify(&self.common.load()?)?,
+            Command::RebuildViews => app::rebuild_views(&self.common.load()?)?,
+            Command::Token(args) => token(args, &self.common.load()?)?,
+            Command::Openapi => http::openapi_json().to_owned(),
+            Command::Config(ConfigCommand::Check) => {
+                self.common.load()?;
+                "The settings are good.\n".to_owned()
+            }
+            Command::Config(ConfigCommand::Show) => self.common.load()?.to_toml(),
+        };
+        match out.write_all(printed.as_bytes()).and_then(|()| out.flush()) {
+            // Whoever reads has seen enough: `baedal openapi | head`.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.context("cannot print"),
+        }
+    }
+}
+
+impl Common {
+    fn load(&self) -> anyhow::Result<Config> {
+        self.load_listening_on(None)
+    }
+
+    fn load_listening_on(&self, listen: Option<std::net::SocketAddr>) -> anyhow::Result<Config> {
+        let flags = Flags {
+            listen,
+            data_dir: self.data_dir.clone(),
+            database: self.database.clone(),
+            log_format: self.log_format,
+        };
+        Ok(Config::load(self.config.clone(), flags)?)
+    }
+}
+
+fn token(args: &TokenArgs, config: &Config) -> anyhow::Result<String> {
+    let key = SigningKey::read(&config.data_dir)?;
+    let lifetime = args.lifetime_s.map_or(config.access.token_lifetime_s.duration(), std::time::Duration::from_secs);
+    let issued = Issuer::new(&key, &config.access).issue(args.role, &args.sub, lifetime);
+    Ok(issued.token + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::access::Verifier;
+
+    fn run(line: &str) -> Result<String, String> {
+        let cli = Cli::try_parse_from(line.split(' ')).map_err(|error| error.to_string())?;
+        let mut out = Vec::new();
+        cli.run(&mut out).map_err(|error| format!("{error:#}"))?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn the_commands_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_printed_token_opens_the_service_of_that_data_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = SigningKey::open(directory.path()).unwrap();
+        let printed =
+            run(&format!("baedal token --role owner --sub mario --data-dir {}", directory.path().display())).unwrap();
+        let config = Config::default();
+        let caller = Verifier::new(&key, &config.access, &config.limits).verify(printed.trim_end()).unwrap();
+        assert_eq!(caller.to_string(), "owner:mario");
+    }
+
+    #[test]
+    fn a_token_is_not_signed_with_a_key_that_no_service_has() {
+        let directory = tempfile::tempdir().unwrap();
+        let refused = run(&format!("baedal token --role rider --sub r --data-dir {}", directory.path().display()));
+        assert!(refused.unwrap_err().contains("there is no token key at"));
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_wrong_on_the_line_is_named() {
+        assert!(run("baedal token --role chef --sub x").unwrap_err().contains("customer"));
+        assert!(run("baedal token --role rider --sub a/b").unwrap_err().contains("1 to 64 characters"));
+        assert!(run("baedal config show --config /no/such.toml").unwrap_err().contains("/no/such.toml"));
+    }
+
+    #[test]
+    fn the_settings_shown_are_those_of_the_flags() {
+        let shown = run("baedal config show --data-dir /tmp/elsewhere --database postgres://a:b@c/d").unwrap();
+        assert!(shown.contains("data_dir = \"/tmp/elsewhere\""), "{shown}");
+        assert!(shown.contains("url = \"postgres://a:***@c/d\""), "{shown}");
+        assert!(run("baedal config check").is_ok());
+    }
+
+    #[test]
+    fn the_description_is_printed_as_it_is_served() {
+        assert_eq!(run("baedal openapi").unwrap(), http::openapi_json());
+    }
+}

@@ -1,0 +1,241 @@
+//! Every setting, with its unit, its default and the reason for the default.
+//!
+//! Owned here: what can be set and what it is when nobody sets it. Where values come from is `load`, which
+//! combinations are refused is `check`. Nothing else in the program reads the environment or a file for
+//! settings, and no module but its owner's interprets one. Built once, at start, by `cli`.
+
+mod check;
+mod database_url;
+mod load;
+mod span;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use check::BadSetting;
+pub use database_url::DatabaseUrl;
+pub use load::{Flags, LoadError};
+pub use span::{Millis, Secs};
+
+/// Declares a section: each setting with its documentation, its type and its default in one place.
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+    };
+}
+
+section! {
+    /// All settings. A key that is not listed here is refused, wherever it comes from.
+    Config {
+        /// Where the journal, the token key and the lock file are. Created when it is missing.
+        data_dir: PathBuf = PathBuf::from("./data"),
+        http: Http = Http::default(),
+        database: Database = Database::default(),
+        mailboxes: Mailboxes = Mailboxes::default(),
+        orders: Orders = Orders::default(),
+        payments: Payments = Payments::default(),
+        access: Access = Access::default(),
+        limits: Limits = Limits::default(),
+        log: Log = Log::default(),
+    }
+}
+
+section! {
+    /// How requests come in.
+    Http {
+        /// Address and port. Loopback, because the development sign-in is open there: whoever opens the
+        /// service to a network says so.
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8088)),
+        /// Threads that parse and answer. One per core; the journal's own thread mostly waits for the disk.
+        workers: usize = std::thread::available_parallelism().map_or(2, usize::from),
+        /// Bytes of a request body. The largest order (100 lines, note, parcel) has about 20 KB.
+        body_limit_bytes: usize = 64 * 1024,
+        /// From the first byte of the head to its last: an idle half-sent head holds a connection.
+        head_timeout_ms: Millis = Millis(5_000),
+        /// From the end of the head to the last byte of the body, for the same reason.
+        body_read_timeout_ms: Millis = Millis(5_000),
+        /// From the head to the answer. More than the body's and the slowest actor's time together, so
+        /// that whoever fails answers for itself and this is the last net.
+        request_timeout_ms: Millis = Millis(10_000),
+        /// How long an idle connection is kept: longer than the 60 s that common proxies keep theirs, so that
+        /// it is never the server who closes under a request.
+        keep_alive_s: Secs = Secs(75),
+        /// Open connections in all, live feeds included; the next one waits in the kernel's queue. Some 20 KiB
+        /// each: about 80 MiB.
+        max_connections: usize = 4_096,
+        /// How long running requests may take to finish after the signal to stop: `request_timeout_ms` and some.
+        shutdown_grace_s: Secs = Secs(15),
+    }
+}
+
+section! {
+    /// Where the journal is kept.
+    Database {
+        /// None: SQLite in `data_dir`. Else a URL; its password is never shown.
+        url: Option<DatabaseUrl> = None,
+        /// How long one statement may take. Less than the journal's reply time, so that the journal learns the
+        /// outcome before those who wait for it give up.
+        statement_timeout_ms: Millis = Millis(1_500),
+        /// How long a query waits for a free connection, for the same reason.
+        acquire_timeout_ms: Millis = Millis(1_000),
+        /// Connections for reading lists and histories. More than cores only queue at the disk.
+        readers: usize = 4,
+    }
+}
+
+section! {
+    /// How many messages may wait or run at each kind of actor, and how long its askers wait.
+    /// What exceeds a capacity is refused at once; what exceeds a time is unknown, not undone.
+    Mailboxes {
+        /// Per order. Customer, store, rider and a few repeats can meet at one order; a ninth is a retry storm.
+        order: Mailbox = Mailbox::new(8, 3_000),
+        /// All commands on their way to orders. As many as there may be connections.
+        registry: Mailbox = Mailbox::new(4_096, 3_500),
+        /// Per store: a rush of orders for one shop reserves its stock here, one after the other.
+        store: Mailbox = Mailbox::new(128, 2_500),
+        /// Per rider. One rider's taps, and stores that assign the same rider.
+        rider: Mailbox = Mailbox::new(64, 2_500),
+        /// All searches for riders.
+        dispatch: Mailbox = Mailbox::new(1_024, 2_500),
+        payment: PaymentMailbox = PaymentMailbox::default(),
+        /// Messages to people. They are kept in the journal until sent, so a refusal only delays.
+        notifier: Mailbox = Mailbox::new(1_024, 2_500),
+        /// Appends on their way to disk: sixteen full groups of 512, 0.2 s of work.
+        journal: Mailbox = Mailbox::new(8_192, 2_000),
+    }
+}
+
+section! {
+    /// The way to the payment provider, narrower than the other mailboxes: what is refused here is not lost
+    /// but deferred.
+    PaymentMailbox {
+        /// Waiting and running together: a peak of one second at the rate that the target asks for.
+        capacity: usize = 1_024,
+        /// Running at the provider at a time. At 200 ms a call that is 320 payments a second; when every call
+        /// hangs, the gate is shut after 64 of them.
+        running: usize = 64,
+        /// More than one call, so that a call that times out is reported as such.
+        reply_timeout_ms: Millis = Millis(12_000),
+    }
+}
+
+section! {
+    /// The life of an order's actor.
+    Orders {
+        /// How long an order stays in memory when nothing asks for it: a few minutes bridge two taps of a
+        /// customer, and waking takes well under a millisecond.
+        idle_after_s: Secs = Secs(300),
+        /// How many open orders are woken at a time after a start. Commands overtake the waking.
+        wake_concurrency: usize = 64,
+        /// How long a placement waits for stock and payment before it answers with the order as it stands.
+        placement_answer_within_ms: Millis = Millis(1_500),
+        /// The first pause before an order asks again for what a store or rider part refused; doubles from there.
+        ask_again_first_ms: Millis = Millis(250),
+        /// The longest such pause: how late an order notices that a part is back.
+        ask_again_at_most_ms: Millis = Millis(5_000),
+        /// How many deliveries a rider holds at a time.
+        rider_capacity: usize = crate::order::DEFAULT_CAPACITY,
+    }
+}
+
+section! {
+    /// Calls to the payment provider, and what happens after a failed one.
+    Payments {
+        /// One call. Providers answer a card in two seconds, now and then in eight.
+        call_timeout_ms: Millis = Millis(10_000),
+        /// After this a running call counts as slow: its place no longer speaks for the provider.
+        slow_after_ms: Millis = Millis(2_000),
+        /// The first retry of a deferred payment comes after this, the next ones after twice as long each,
+        /// spread by chance.
+        retry_first_ms: Millis = Millis(2_000),
+        /// Retries are never further apart than this.
+        retry_at_most_ms: Millis = Millis(60_000),
+        /// A failed call keeps its place at the gate for this long, then twice as long: fast failures shut
+        /// the gate as slow ones do.
+        penalty_first_ms: Millis = Millis(500),
+        /// No place is kept longer than this after a failure.
+        penalty_at_most_ms: Millis = Millis(30_000),
+    }
+}
+
+section! {
+    /// Who may come in.
+    Access {
+        /// The `iss` of our own tokens.
+        issuer: String = "baedal".into(),
+        /// The `aud` that a token must name.
+        audience: String = "baedal".into(),
+        /// The life of a token. Short, because a token cannot be taken back.
+        token_lifetime_s: Secs = Secs(15 * 60),
+        /// The life of a token of the development sign-in: a working day, because there is no password that
+        /// a page could ask for again.
+        development_token_lifetime_s: Secs = Secs(12 * 60 * 60),
+        /// Whether anyone may have any token from `POST /v1/tokens`.
+        development_sign_in: Switch = Switch::Auto,
+        /// Whether an admin may set the clock of deadlines ahead, for demonstrations and tests.
+        development_clock: bool = false,
+    }
+}
+
+section! {
+    /// Bounds of what is kept in memory.
+    Limits {
+        /// Tokens whose signature was checked and need not be checked again. About 200 bytes each: 3 MB; more
+        /// people than this at one time only cost a signature check (50 us) now and then.
+        verified_tokens: usize = 16_384,
+        /// Actors of one kind that live at a time. An idle order takes about 1.5 KiB: 3 GiB at the most.
+        live_actors: usize = 2_000_000,
+        /// Requests with an idempotency key that are being worked on. One per connection is the most there can be.
+        running_requests: usize = 4_096,
+    }
+}
+
+section! {
+    /// What the process says about itself.
+    Log {
+        /// `auto` is for people on a terminal and JSON elsewhere. What is logged is set by `BAEDAL_LOG`.
+        format: LogFormat = LogFormat::Auto,
+    }
+}
+
+/// How many messages may wait or run, and how long an asker waits for the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mailbox {
+    pub capacity: usize,
+    pub reply_timeout_ms: Millis,
+}
+
+impl Mailbox {
+    const fn new(capacity: usize, reply_timeout_ms: u64) -> Self {
+        Self { capacity, reply_timeout_ms: Millis(reply_timeout_ms) }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Switch {
+    /// On while the server listens on a loopback address only.
+    Auto,
+    On,
+    Off,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Auto,
+    Human,
+    Json,
+}

@@ -1,0 +1,122 @@
+//! The listener, the app that every worker runs, and the server around them.
+
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::middleware::from_fn;
+use actix_web::{App, Error, HttpServer, web};
+use tokio::net::TcpSocket;
+
+use crate::access::{Issuer, SigningKey, Verifier};
+use crate::config::{Access, Config, Http};
+use crate::telemetry::Metrics;
+
+use super::around::{RequestTimeout, around};
+use super::code::Code;
+use super::error::ApiError;
+use super::extract::BodyLimits;
+use super::health::Readiness;
+use super::idempotency::Running;
+use super::tokens::{DevelopmentSignIn, Jwks};
+
+/// Connections that the kernel holds until a worker takes them: a burst of customers, not a queue.
+const BACKLOG: u32 = 1_024;
+
+/// What the routes ask. Each handler names the one that it needs.
+#[derive(Clone)]
+pub struct Services {
+    pub verifier: Arc<Verifier>,
+    pub issuer: Arc<Issuer>,
+    pub readiness: Arc<Readiness>,
+    pub running: Arc<Running>,
+    pub metrics: Metrics,
+    jwks: Arc<Jwks>,
+    sign_in: Arc<DevelopmentSignIn>,
+    body_limits: BodyLimits,
+    request_timeout: RequestTimeout,
+}
+
+impl Services {
+    pub fn new(config: &Config, key: &SigningKey, readiness: Arc<Readiness>, metrics: Metrics) -> Self {
+        let Http { body_limit_bytes, body_read_timeout_ms, request_timeout_ms, .. } = config.http;
+        Self {
+            verifier: Arc::new(Verifier::new(key, &config.access, &config.limits)),
+            issuer: Arc::new(Issuer::new(key, &config.access)),
+            readiness,
+            running: Running::new(config.limits.running_requests),
+            metrics,
+            jwks: Arc::new(Jwks(key.jwks().to_string())),
+            sign_in: Arc::new(sign_in(&config.access, config.http.listen.ip())),
+            body_limits: BodyLimits { bytes: body_limit_bytes, within: body_read_timeout_ms.duration() },
+            request_timeout: RequestTimeout(request_timeout_ms.duration()),
+        }
+    }
+}
+
+fn sign_in(settings: &Access, listening_on: IpAddr) -> DevelopmentSignIn {
+    let sign_in = DevelopmentSignIn::new(settings, listening_on);
+    tracing::debug!(open_to = ?sign_in.open_to, "development sign-in");
+    sign_in
+}
+
+/// The address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}")]
+pub struct ListenError {
+    pub address: SocketAddr,
+    pub source: std::io::Error,
+}
+
+/// Takes the address, before anything slow is started. Port 0 takes a free one: see `local_addr` of the listener.
+/// Wants a tokio runtime around it.
+pub fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A restart must not wait for the connections of the last run to be forgotten.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)?.into_std()
+    };
+    listen().map_err(|source| ListenError { address, source })
+}
+
+/// Every route and what it needs; each worker has one of these.
+pub fn app(
+    services: Services,
+) -> App<
+    impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<BoxBody>, Error = Error, InitError = ()>,
+> {
+    App::new()
+        .app_data(web::Data::from(services.verifier))
+        .app_data(web::Data::from(services.issuer))
+        .app_data(web::Data::from(services.readiness))
+        .app_data(web::Data::new(services.running))
+        .app_data(web::Data::new(services.metrics))
+        .app_data(web::Data::from(services.jwks))
+        .app_data(web::Data::from(services.sign_in))
+        .app_data(services.body_limits)
+        .app_data(services.request_timeout)
+        .configure(super::register)
+        .default_service(web::to(no_such_route).wrap(from_fn(around)))
+}
+
+async fn no_such_route() -> Result<String, ApiError> {
+    Err(ApiError::new(Code::NotFound))
+}
+
+/// Serves until the returned server's handle is told to stop. Signals are the caller's: they mean more than this.
+pub fn serve(listener: TcpListener, settings: &Http, services: Services) -> std::io::Result<Server> {
+    let server = HttpServer::new(move || app(services.clone()))
+        .workers(settings.workers)
+        .max_connections(settings.max_connections.div_ceil(settings.workers))
+        .client_request_timeout(settings.head_timeout_ms.duration())
+        .keep_alive(settings.keep_alive_s.duration())
+        // Answers are small and complete: there is nothing to wait for to fill a packet with.
+        .tcp_nodelay(true)
+        .shutdown_timeout(settings.shutdown_grace_s.0)
+        .disable_signals()
+        .listen(listener)?;
+    Ok(server.run())
+}

@@ -1,0 +1,47 @@
+//! What we need of a payment provider, whoever it is.
+//!
+//! An answer is done, declined or unknown. Unknown covers everything that does not prove one of the others: no
+//! answer, a broken connection, a failure on their side. It is settled by asking the same with the same key.
+
+mod sandbox;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use uuid::Uuid;
+
+pub use self::sandbox::{Failure, Sandbox, SandboxEntry, SandboxMood};
+use crate::order::{CardToken, Money, OrderId, PaymentOperation, Text};
+
+/// One thing asked of the provider. Equal keys are the same request.
+#[derive(Clone, Debug)]
+pub struct PaymentRequest {
+    pub order: OrderId,
+    pub key: Uuid,
+    pub operation: PaymentOperation,
+    /// The key of the authorization or purchase that this is about; the request's own for those two.
+    pub of: Uuid,
+    pub amount: Money,
+    pub token: Option<CardToken>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PaymentAnswer {
+    Done,
+    /// Definitely not done, and it never will be under this key.
+    Declined {
+        code: Text<80>,
+    },
+    Unknown {
+        why: &'static str,
+    },
+}
+
+/// Boxed so that providers can be chosen at start.
+pub type Answering<'a> = Pin<Box<dyn Future<Output = PaymentAnswer> + Send + 'a>>;
+
+pub trait PaymentProvider: Send + Sync + 'static {
+    /// Never takes longer than its caller's patience plus nothing: the caller puts the time limit around it and
+    /// treats its end as unknown.
+    fn ask<'a>(&'a self, request: &'a PaymentRequest) -> Answering<'a>;
+}

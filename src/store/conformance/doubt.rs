@@ -1,0 +1,76 @@
+//! What holds when a commit's outcome is unknown, and when another writer has taken over.
+
+use super::{Place, append, append_one, on_every_engine, whole_journal};
+use crate::store::{CommitFault, DbError, NotAppended};
+
+on_every_engine!(
+    a_commit_whose_answer_was_lost_is_found,
+    a_lost_commit_is_told_and_never_happens,
+    someone_elses_event_at_the_same_version_is_not_ours,
+    a_recovery_whose_own_commit_was_lost_can_be_repeated,
+    a_writer_that_was_replaced_writes_nothing_more,
+    a_writer_that_was_replaced_cannot_recover_its_epoch,
+);
+
+async fn a_commit_whose_answer_was_lost_is_found(place: Place) {
+    let mut engine = place.open().await;
+    let batch = [append(1, 0, 2), append(2, 0, 1)];
+    engine.writer.fail_next_commit(CommitFault::LostAfter);
+    assert!(matches!(engine.writer.append(&batch).await, Err(DbError::Unknown(_))));
+
+    let outcomes = engine.writer.recover(&batch).await.unwrap();
+    let events = whole_journal(&engine.readers).await;
+    for (append, outcome) in batch.iter().zip(outcomes) {
+        let of_it: Vec<_> = events.iter().filter(|event| event.stream == append.stream).collect();
+        let committed = outcome.unwrap();
+        assert_eq!((committed.first, committed.last), (of_it[0].position, of_it[of_it.len() - 1].position));
+    }
+    append_one(&mut engine.writer, append(1, 2, 1)).await;
+}
+
+async fn a_lost_commit_is_told_and_never_happens(place: Place) {
+    let mut engine = place.open().await;
+    let batch = [append(1, 0, 2), append(2, 0, 0)];
+    engine.writer.fail_next_commit(CommitFault::LostBefore);
+    assert!(matches!(engine.writer.append(&batch).await, Err(DbError::Unknown(_))));
+
+    let outcomes = engine.writer.recover(&batch).await.unwrap();
+    assert_eq!(outcomes, [Err(NotAppended::DidNotHappen), Err(NotAppended::Empty)]);
+    append_one(&mut engine.writer, append(1, 0, 1)).await;
+    assert_eq!(whole_journal(&engine.readers).await.len(), 1);
+}
+
+async fn someone_elses_event_at_the_same_version_is_not_ours(place: Place) {
+    let mut engine = place.open().await;
+    append_one(&mut engine.writer, append(1, 0, 1)).await;
+    let outcomes = engine.writer.recover(&[append(1, 0, 1)]).await.unwrap();
+    assert_eq!(outcomes, [Err(NotAppended::DidNotHappen)]);
+}
+
+async fn a_recovery_whose_own_commit_was_lost_can_be_repeated(place: Place) {
+    let mut engine = place.open().await;
+    for fault in [CommitFault::LostAfter, CommitFault::LostBefore] {
+        engine.writer.fail_next_commit(fault);
+        assert!(matches!(engine.writer.recover(&[]).await, Err(DbError::Unknown(_))));
+        assert_eq!(engine.writer.recover(&[]).await.unwrap(), []);
+    }
+    append_one(&mut engine.writer, append(1, 0, 1)).await;
+}
+
+async fn a_writer_that_was_replaced_writes_nothing_more(place: Place) {
+    let mut old = place.open().await;
+    append_one(&mut old.writer, append(1, 0, 1)).await;
+    let mut new = place.break_in().await;
+    assert!(matches!(old.writer.append(&[append(1, 1, 1)]).await, Err(DbError::Fenced)));
+    append_one(&mut new.writer, append(1, 1, 1)).await;
+    // Also a stale decision does not hide from the old writer that it is one.
+    assert!(matches!(old.writer.append(&[append(1, 1, 1)]).await, Err(DbError::Fenced)));
+    assert_eq!(whole_journal(&new.readers).await.len(), 2);
+}
+
+async fn a_writer_that_was_replaced_cannot_recover_its_epoch(place: Place) {
+    let mut old = place.open().await;
+    let mut new = place.break_in().await;
+    assert!(matches!(old.writer.recover(&[]).await, Err(DbError::Fenced)));
+    append_one(&mut new.writer, append(1, 0, 1)).await;
+}

@@ -1,0 +1,108 @@
+//! What [`Readers`](crate::store::Readers) promises.
+
+use super::{Place, append, append_one, id, on_every_engine, whole_journal};
+use crate::store::{Append, Cursor, Due, StreamKind};
+
+on_every_engine!(
+    a_cursor_misses_nothing_while_others_append,
+    a_page_begins_with_the_oldest_whatever_its_shard,
+    a_cursor_that_left_a_shard_behind_still_misses_nothing,
+    open_orders_come_with_their_histories,
+    the_streams_of_a_kind_are_all_found,
+);
+
+async fn a_cursor_misses_nothing_while_others_append(place: Place) {
+    let engine = place.open().await;
+    let (mut writer, readers) = (engine.writer, engine.readers);
+    let writing = tokio::spawn(async move {
+        for round in 0..60 {
+            let batch: Vec<Append> = (0..20).map(|n| append(n, round, 1)).collect();
+            writer.append(&batch).await.unwrap();
+        }
+    });
+    let mut cursor = Cursor::start();
+    let mut seen = 0;
+    while seen < 1_200 {
+        for event in readers.after(&cursor, 50).await.unwrap() {
+            assert_eq!(event.position.position, cursor.at(event.position.shard) + 1, "nothing is left out");
+            cursor.advance(event.position);
+            seen += 1;
+        }
+    }
+    writing.await.unwrap();
+    assert_eq!(whole_journal(&readers).await.len(), seen);
+}
+
+async fn a_page_begins_with_the_oldest_whatever_its_shard(place: Place) {
+    let mut engine = place.open().await;
+    let batch: Vec<Append> = (0..10).map(|n| append(n, 0, 1)).collect();
+    engine.writer.append(&batch).await.unwrap();
+    let mut cursor = Cursor::start();
+    for append in batch {
+        let page = engine.readers.after(&cursor, 1).await.unwrap();
+        assert_eq!(page.iter().map(|event| event.stream).collect::<Vec<_>>(), [append.stream]);
+        cursor.advance(page[0].position);
+    }
+}
+
+/// One that deals with the shards one by one, each to its end, over more events than lie between milestones.
+async fn a_cursor_that_left_a_shard_behind_still_misses_nothing(place: Place) {
+    let mut engine = place.open().await;
+    for round in 0..40 {
+        let batch: Vec<Append> = (0..50).map(|n| append(n, round, 1)).collect();
+        engine.writer.append(&batch).await.unwrap();
+    }
+    let head = engine.readers.head().await.unwrap();
+    let mut cursor = Cursor::start();
+    for mark in head.marks() {
+        while !cursor.has_passed(mark) {
+            let page = engine.readers.after(&cursor, 300).await.unwrap();
+            for event in page.iter().filter(|event| event.position.shard == mark.shard) {
+                assert_eq!(event.position.position, cursor.at(mark.shard) + 1, "nothing is left out");
+                cursor.advance(event.position);
+            }
+            if page.iter().all(|event| event.position.shard != mark.shard) {
+                let all = engine.readers.after(&cursor, 10_000).await.unwrap();
+                all.iter()
+                    .filter(|event| event.position.shard == mark.shard)
+                    .for_each(|event| cursor.advance(event.position));
+            }
+        }
+    }
+    assert_eq!(cursor, head);
+    assert_eq!(engine.readers.after(&cursor, 10).await.unwrap(), []);
+}
+
+async fn open_orders_come_with_their_histories(place: Place) {
+    let mut engine = place.open().await;
+    let mut stock = append(7, 0, 1);
+    stock.stream.kind = StreamKind::Stock;
+    let batch = [
+        append(3, 0, 2),
+        Append { due: Due::Closed, ..append(2, 0, 1) },
+        append(1, 0, 1),
+        stock,
+        append(5, 0, 1),
+        append(1, 1, 2),
+    ];
+    engine.writer.append(&batch).await.unwrap();
+
+    let first = engine.readers.open_histories(None, 2).await.unwrap();
+    let next = engine.readers.open_histories(Some(id(3)), 2).await.unwrap();
+    let found: Vec<(_, usize)> =
+        first.iter().chain(&next).map(|(open, events)| (open.stream.id, events.len())).collect();
+    assert_eq!(found, [(id(1), 3), (id(3), 2), (id(5), 1)]);
+    assert_eq!(first[0].1, engine.readers.stream(first[0].0.stream, 0).await.unwrap());
+}
+
+async fn the_streams_of_a_kind_are_all_found(place: Place) {
+    let mut engine = place.open().await;
+    append_one(&mut engine.writer, append(2, 0, 3)).await;
+    append_one(&mut engine.writer, Append { due: Due::Closed, ..append(1, 0, 1) }).await;
+    let mut stock = append(3, 0, 1);
+    stock.stream.kind = StreamKind::Stock;
+    append_one(&mut engine.writer, stock).await;
+    let orders = engine.readers.streams_of(StreamKind::Order, None, 10).await.unwrap();
+    assert_eq!(orders.iter().map(|stream| stream.id).collect::<Vec<_>>(), [id(1), id(2)]);
+    assert_eq!(engine.readers.streams_of(StreamKind::Order, Some(id(1)), 10).await.unwrap(), orders[1..]);
+}

@@ -1,0 +1,241 @@
+//! Opens the two files and refuses whatever could not keep the journal's promises.
+//!
+//! Decided here: the settings of every connection, and the checks at start. They cost the same for a journal of
+//! a day and of ten years; reading every page (`PRAGMA quick_check`) takes minutes at 100 GB and is left
+//! to `baedal verify`.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::pool::PoolOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection};
+
+use super::classify::is_damage;
+use super::{Readers, Views, Writer};
+use crate::store::{DbError, OpenError, Reader};
+
+static JOURNAL_SCHEMA: Migrator = sqlx::migrate!("migrations/sqlite/journal");
+static VIEWS_SCHEMA: Migrator = sqlx::migrate!("migrations/sqlite/views");
+
+/// The first SQLite without the WAL-reset bug (<https://www.sqlite.org/wal.html#walresetbug>), by which a
+/// commit beside a checkpoint could be lost.
+pub(super) const OLDEST_SQLITE: (&str, [u32; 3]) = ("3.51.3", [3, 51, 3]);
+
+/// Nobody but our own connections locks the files, and those hold the lock for milliseconds: whoever waits
+/// longer stands behind a stuck disk.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How many reads of the journal run side by side: each is milliseconds of one core, and a handful of
+/// readers (feeds, views, bridge, requests) take turns.
+const READERS: u32 = 4;
+
+/// A read takes milliseconds. Who got no connection for half a second is behind a stuck disk and should hear
+/// so before their own deadline of seconds passes.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// The files of a data directory. The directory is locked as long as any clone of this lives.
+#[derive(Clone)]
+pub(crate) struct Files {
+    journal: PathBuf,
+    views: PathBuf,
+    _lock: Arc<File>,
+}
+
+impl Files {
+    /// Creates the directory if need be and takes its lock: migrations have none of their own in SQLite, and
+    /// two processes would each believe to be the only writer.
+    fn lock(directory: &Path) -> Result<Self, OpenError> {
+        let not_writable = |source| OpenError::NotWritable { path: directory.to_owned(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(not_writable)?;
+        let lock = private_file(&directory.join("lock")).map_err(not_writable)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { path: directory.to_owned() }),
+            Err(TryLockError::Error(source)) => return Err(not_writable(source)),
+        }
+        let (journal, views) = (directory.join("journal.sqlite3"), directory.join("views.sqlite3"));
+        for file in [&journal, &views] {
+            private_file(file).map_err(not_writable)?;
+        }
+        Ok(Self { journal, views, _lock: Arc::new(lock) })
+    }
+
+    /// For the one connection that writes the journal, and checkpoints it.
+    pub(super) fn journal_writer(&self) -> SqliteConnectOptions {
+        connection(&self.journal)
+            .journal_mode(SqliteJournalMode::Wal)
+            // NORMAL would lose acknowledged commits at a power loss, and wins 5 to 18 % at usual batch sizes.
+            .synchronous(SqliteSynchronous::Full)
+            // SQLite's own default, in pages: larger was faster on average and tripled the 99th percentile.
+            .pragma("wal_autocheckpoint", "1000")
+            .pragma("journal_size_limit", "67108864")
+            .pragma("cache_size", "-65536")
+    }
+
+    /// For the one connection that writes the views.
+    fn views_writer(&self) -> SqliteConnectOptions {
+        connection(&self.views)
+            .journal_mode(SqliteJournalMode::Wal)
+            // What is lost with the last transactions is made again: see the schema.
+            .synchronous(SqliteSynchronous::Normal)
+            .pragma("journal_size_limit", "67108864")
+            .pragma("cache_size", "-65536")
+    }
+}
+
+/// Opens the file, and makes it if need be. Orders carry names and addresses: no one but the user of the process may
+/// look. SQLite takes an empty file for a new database, and gives its log the rights of the file.
+fn private_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
+}
+
+/// Readers cannot write, and never checkpoint: two who checkpoint were what the WAL-reset bug needed.
+fn reader(file: &Path) -> SqliteConnectOptions {
+    connection(file).pragma("query_only", "on").pragma("wal_autocheckpoint", "0").row_buffer_size(512)
+}
+
+fn connection(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(file)
+        .busy_timeout(BUSY_TIMEOUT)
+        .pragma("temp_store", "memory")
+        // Outcomes are logged where they are handled, once.
+        .disable_statement_logging()
+}
+
+pub(crate) async fn open(directory: &Path) -> Result<(Writer, Readers, Views), OpenError> {
+    let files = Files::lock(directory)?;
+    let views = open_views(&files).await?;
+    let (writer, readers) = open_journal(&files).await?;
+    check_cursors(&views, &readers, &files.views).await?;
+    Ok((writer, readers, views))
+}
+
+async fn open_journal(files: &Files) -> Result<(Writer, Readers), OpenError> {
+    let file = &files.journal;
+    let mut connection = connect(file, files.journal_writer()).await?;
+    check_version(&mut connection, file).await?;
+    check_pragma(&mut connection, file, "pragma journal_mode", ("journal_mode", "wal")).await?;
+    check_pragma(&mut connection, file, "pragma synchronous", ("synchronous", "2")).await?;
+    migrate(&JOURNAL_SCHEMA, &mut connection, file).await?;
+    check_structure(&mut connection, file, "pragma quick_check(shards)").await?;
+    check_structure(&mut connection, file, "pragma quick_check(deadlines)").await?;
+    check_last_events(&mut connection, file).await?;
+    let writer = Writer::take_over(files.clone(), connection).await.map_err(|error| refusal(file, error))?;
+    Ok((writer, Readers::new(pool(READERS, reader(file)), files.clone())))
+}
+
+async fn open_views(files: &Files) -> Result<Views, OpenError> {
+    let file = &files.views;
+    let mut connection = connect(file, files.views_writer()).await?;
+    check_pragma(&mut connection, file, "pragma journal_mode", ("journal_mode", "wal")).await?;
+    migrate(&VIEWS_SCHEMA, &mut connection, file).await?;
+    check_structure(&mut connection, file, "pragma quick_check(cursors)").await?;
+    connection.close().await.map_err(|error| refusal(file, error))?;
+    Ok(Views::new(pool(1, files.views_writer()), pool(READERS, reader(file)), files.clone()))
+}
+
+/// A pool that connects when first used: opening must not wait for connections nobody needs yet.
+fn pool(size: u32, options: SqliteConnectOptions) -> SqlitePool {
+    PoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A file does not go away like a server does; the ping would double the cost of a small read.
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_lazy_with(options)
+}
+
+async fn connect(file: &Path, options: SqliteConnectOptions) -> Result<SqliteConnection, OpenError> {
+    SqliteConnection::connect_with(&options).await.map_err(|error| refusal(file, error))
+}
+
+fn refusal(file: &Path, source: sqlx::Error) -> OpenError {
+    let file = file.to_owned();
+    if is_damage(&source) {
+        OpenError::Damaged { file, what: source.to_string() }
+    } else {
+        OpenError::Failed { file, source }
+    }
+}
+
+async fn check_version(connection: &mut SqliteConnection, file: &Path) -> Result<(), OpenError> {
+    let found: String = sqlx::query_scalar("select sqlite_version()")
+        .fetch_one(connection)
+        .await
+        .map_err(|error| refusal(file, error))?;
+    let (wanted, oldest) = OLDEST_SQLITE;
+    let mut numbers = found.split('.').map(|part| part.parse().unwrap_or(0));
+    let version: [u32; 3] = std::array::from_fn(|_| numbers.next().unwrap_or(0));
+    if version >= oldest { Ok(()) } else { Err(OpenError::SqliteTooOld { found, wanted }) }
+}
+
+/// Reads a setting back: SQLite answers a pragma that it cannot follow with silence.
+pub(super) async fn check_pragma(
+    connection: &mut SqliteConnection,
+    file: &Path,
+    query: &'static str,
+    (pragma, wanted): (&'static str, &'static str),
+) -> Result<(), OpenError> {
+    let row = sqlx::query(query).fetch_one(connection).await.map_err(|error| refusal(file, error))?;
+    let found = sqlx::Row::try_get_unchecked::<String, _>(&row, 0).map_err(|error| refusal(file, error))?;
+    if found == wanted { Ok(()) } else { Err(OpenError::NotDurable { file: file.to_owned(), pragma, wanted, found }) }
+}
+
+async fn migrate(schema: &Migrator, connection: &mut SqliteConnection, file: &Path) -> Result<(), OpenError> {
+    schema.run(connection).await.map_err(|error| match error {
+        MigrateError::VersionMissing(_) => OpenError::SchemaTooNew { file: file.to_owned() },
+        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => refusal(file, source),
+        source => OpenError::NotMigrated { file: file.to_owned(), source },
+    })
+}
+
+/// Checks one table and its indexes page by page, and so only small ones: `shards` has 64 rows, `cursors` a
+/// handful, and the rows of `deadlines` are the open streams, which are all read at start anyway.
+async fn check_structure(connection: &mut SqliteConnection, file: &Path, query: &'static str) -> Result<(), OpenError> {
+    let what: String = sqlx::query_scalar(query).fetch_one(connection).await.map_err(|error| refusal(file, error))?;
+    if what == "ok" { Ok(()) } else { Err(OpenError::Damaged { file: file.to_owned(), what }) }
+}
+
+/// The shards' positions must be those of the last milestone and of the events since, which are at most as many as one
+/// milestone and one batch, however long the journal. A file that was cut off, or put together from two
+/// backups, fails here; a flipped bit in an old page is found when that page is read.
+async fn check_last_events(connection: &mut SqliteConnection, file: &Path) -> Result<(), OpenError> {
+    let torn: Vec<i64> = sqlx::query_scalar(
+        "with milestone (id, marks) as materialized (select id, marks from milestones order by id desc limit 1),
+              since (shard, count) as materialized (
+              select shard, count(*) from events where id > coalesce((select id from milestone), 0) group by shard)
+         select s.shard from shards s left join since on since.shard = s.shard
+          where s.next_position - 1
+             <> coalesce((select marks ->> s.shard from milestone), 0) + coalesce(since.count, 0)",
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(|error| refusal(file, error))?;
+    if torn.is_empty() {
+        return Ok(());
+    }
+    let what = format!("the last events of shards {torn:?} are missing");
+    Err(OpenError::Damaged { file: file.to_owned(), what })
+}
+
+/// A cursor ahead of the journal belongs to another journal, or the journal was restored from an older backup: what
+/// is appended next would never be looked at.
+async fn check_cursors(views: &Views, readers: &Readers, file: &Path) -> Result<(), OpenError> {
+    let unread = |error: DbError| OpenError::Damaged { file: file.to_owned(), what: error.to_string() };
+    let head = readers.head().await.map_err(unread)?;
+    for reader in [Reader::OrderView, Reader::Messages, Reader::KafkaBridge] {
+        let cursor = views.cursor(reader).await.map_err(unread)?;
+        if cursor.marks().any(|mark| !head.has_passed(mark)) {
+            return Err(OpenError::ViewsAhead { file: file.to_owned() });
+        }
+    }
+    Ok(())
+}

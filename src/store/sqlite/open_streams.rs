@@ -1,0 +1,85 @@
+//! The streams that are not finished, page by page, and their histories for waking them in bulk.
+
+use sqlx::Row;
+use uuid::Uuid;
+
+use super::Readers;
+use super::classify::definite;
+use super::read::{kind, uuid};
+use super::recorded::{Line, check_next, line, page};
+use crate::order::Timestamp;
+use crate::store::{DbError, OpenStream, Recorded, StreamId, StreamKind};
+
+/// A page of open orders with all their events: a query for each order would take a minute for 100,000 of them.
+/// Both indexes give the sequence; an `order by` would sort once more, so it is checked on arrival instead.
+const HISTORIES: &str = concat!(
+    "select '[' || group_concat(line, ',') || ']' from (select json_array(d.due_at, ",
+    line!(),
+    ") as line
+       from (select stream, due_at from deadlines where stream > $1 and kind = 1 order by stream limit $2) d
+      cross join events e on e.stream = d.stream)"
+);
+
+impl Readers {
+    pub(crate) async fn open_streams(&self, after: Option<Uuid>, limit: i64) -> Result<Vec<OpenStream>, DbError> {
+        let rows = sqlx::query("select stream, kind, due_at from deadlines where stream > $1 order by stream limit $2")
+            .bind(from(after))
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(definite)?;
+        rows.iter().map(open_stream).collect()
+    }
+
+    pub(crate) async fn open_histories(
+        &self,
+        after: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<(OpenStream, Vec<Recorded>)>, DbError> {
+        let row = sqlx::query(HISTORIES).bind(from(after)).bind(limit).fetch_one(&self.pool).await.map_err(definite)?;
+        let mut histories: Vec<(OpenStream, Vec<Recorded>)> = Vec::new();
+        for (due, line) in page::<(Option<i64>, Line)>(&row)? {
+            let event = line.recorded()?;
+            match histories.last_mut() {
+                Some((last, events)) if last.stream == event.stream => {
+                    check_next(&event, events.len() as u32)?;
+                    events.push(event);
+                }
+                _ => {
+                    check_next(&event, 0)?;
+                    let open = OpenStream { stream: event.stream, due: due.map(Timestamp::from_micros) };
+                    histories.push((open, vec![event]));
+                }
+            }
+        }
+        Ok(histories)
+    }
+
+    pub(crate) async fn streams_of(
+        &self,
+        of: StreamKind,
+        after: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<StreamId>, DbError> {
+        let rows = sqlx::query(
+            "select stream from events where version = 1 and stream > $1 and kind = $2 order by stream limit $3",
+        )
+        .bind(from(after))
+        .bind(of as i64)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(definite)?;
+        rows.iter().map(|row| Ok(StreamId { kind: of, id: uuid(row, 0)? })).collect()
+    }
+}
+
+/// The empty blob sorts before every stream.
+fn from(after: Option<Uuid>) -> Vec<u8> {
+    after.map_or_else(Vec::new, |stream| stream.as_bytes().to_vec())
+}
+
+fn open_stream(row: &sqlx::sqlite::SqliteRow) -> Result<OpenStream, DbError> {
+    let due: Option<i64> = row.try_get_unchecked(2).map_err(definite)?;
+    Ok(OpenStream { stream: StreamId { kind: kind(row, 1)?, id: uuid(row, 0)? }, due: due.map(Timestamp::from_micros) })
+}

@@ -1,0 +1,151 @@
+//! Reading the journal: one stream, everything after a cursor, the answer to a key.
+//!
+//! Each call is one or two statements on a connection that cannot write. What wakes the open orders is
+//! in `open_streams.rs`.
+
+use sqlx::Row;
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+use uuid::Uuid;
+
+use super::Files;
+use super::classify::definite;
+use super::recorded::{Line, check_next, line, page};
+use crate::store::{Answer, Cursor, DbError, Position, Recorded, Shard, StreamId, StreamKind};
+
+#[derive(Clone)]
+pub struct Readers {
+    pub(super) pool: SqlitePool,
+    _files: Files,
+}
+
+/// In commit order from the last milestone on that the cursor `$1` has passed in every shard. For a reader that takes
+/// the events as they come, that is the last milestone before them.
+const AFTER: &str = concat!(
+    "select '[' || group_concat(line, ',') || ']' from (select ",
+    line!(),
+    " as line from events e
+      where e.id > coalesce(
+            (select m.id from milestones m
+              where m.id <= $2 and not exists (select 1 from json_each(m.marks) j where j.value > ($1 ->> j.key))
+              order by m.id desc limit 1), 0)
+        and e.position > ($1 ->> e.shard)
+      order by e.id limit $3)"
+);
+
+const STREAM: &str = concat!(
+    "select '[' || group_concat(line, ',') || ']' from (select ",
+    line!(),
+    " as line from events e where e.stream = $1 and e.version > $2 order by e.version limit $3)"
+);
+
+impl Readers {
+    pub(super) fn new(pool: SqlitePool, files: Files) -> Self {
+        Self { pool, _files: files }
+    }
+
+    pub(crate) async fn stream(
+        &self,
+        stream: StreamId,
+        after_version: u32,
+        limit: i64,
+    ) -> Result<Vec<Recorded>, DbError> {
+        let row = sqlx::query(STREAM)
+            .bind(stream.id.as_bytes().to_vec())
+            .bind(i64::from(after_version))
+            .bind(limit)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(definite)?;
+        let mut events: Vec<Recorded> = Vec::new();
+        for line in page::<Line>(&row)? {
+            let event = line.recorded()?;
+            check_next(&event, after_version + events.len() as u32)?;
+            events.push(event);
+        }
+        Ok(events)
+    }
+
+    pub(crate) async fn head(&self) -> Result<Cursor, DbError> {
+        let rows =
+            sqlx::query("select shard, next_position from shards").fetch_all(&self.pool).await.map_err(definite)?;
+        let mut head = Cursor::start();
+        for row in &rows {
+            let shard = shard(row, 0)?;
+            let next: i64 = row.try_get_unchecked(1).map_err(definite)?;
+            head.advance(Position { shard, position: next.unsigned_abs().saturating_sub(1) });
+        }
+        Ok(head)
+    }
+
+    pub(crate) async fn after(&self, cursor: &Cursor, limit: i64) -> Result<Vec<Recorded>, DbError> {
+        let marks: Vec<u64> = cursor.marks().map(|mark| mark.position).collect();
+        let row = sqlx::query(AFTER)
+            .bind(serde_json::to_string(&marks).expect("numbers are JSON"))
+            // As many events as the cursor has passed: no milestone beyond can be behind it in every shard.
+            .bind(marks.iter().sum::<u64>().cast_signed())
+            .bind(limit)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(definite)?;
+        let lines: Vec<Line> = page(&row)?;
+        let mut passed = cursor.clone();
+        let mut events = Vec::with_capacity(lines.len());
+        for line in lines {
+            let event = line.recorded()?;
+            if event.position.position != passed.at(event.position.shard) + 1 {
+                // A reader that was handed this would move its cursor past what it never saw.
+                return Err(DbError::Corrupt(format!("events: one is missing before {}", event.position)));
+            }
+            passed.advance(event.position);
+            events.push(event);
+        }
+        Ok(events)
+    }
+
+    pub(crate) async fn answer(&self, key: Uuid) -> Result<Option<Answer>, DbError> {
+        let row = sqlx::query("select key, fingerprint, stream, version, status, body from answers where key = $1")
+            .bind(key.as_bytes().to_vec())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(definite)?;
+        row.map(|row| Ok(answer_from(&row)?.1)).transpose()
+    }
+}
+
+/// A row of `answers`: key, fingerprint, stream, version, status, body.
+pub(super) fn answer_from(row: &SqliteRow) -> Result<(Uuid, Answer), DbError> {
+    let fingerprint = row.try_get_unchecked(1).map_err(definite)?;
+    let body: Option<String> = row.try_get_unchecked(5).map_err(definite)?;
+    let answer = match body {
+        Some(body) => Answer::Body { fingerprint, status: number(row, 4)?, body },
+        None => Answer::Stream { fingerprint, id: uuid(row, 2)?, version: number(row, 3)? },
+    };
+    Ok((uuid(row, 0)?, answer))
+}
+
+fn nonsense(column: usize) -> DbError {
+    DbError::Corrupt(format!("a row holds in column {column} what was never written"))
+}
+
+pub(super) fn uuid(row: &SqliteRow, column: usize) -> Result<Uuid, DbError> {
+    let bytes: &[u8] = row.try_get_unchecked(column).map_err(definite)?;
+    Uuid::from_slice(bytes).map_err(|_| nonsense(column))
+}
+
+pub(super) fn number<N: TryFrom<i64>>(row: &SqliteRow, column: usize) -> Result<N, DbError> {
+    let number: i64 = row.try_get_unchecked(column).map_err(definite)?;
+    N::try_from(number).map_err(|_| nonsense(column))
+}
+
+/// From two columns, the shard and the position.
+pub(super) fn position(row: &SqliteRow, column: usize) -> Result<Position, DbError> {
+    Ok(Position { shard: shard(row, column)?, position: number(row, column + 1)? })
+}
+
+pub(super) fn kind(row: &SqliteRow, column: usize) -> Result<StreamKind, DbError> {
+    StreamKind::from_number(number(row, column)?).ok_or_else(|| nonsense(column))
+}
+
+fn shard(row: &SqliteRow, column: usize) -> Result<Shard, DbError> {
+    Shard::new(number(row, column)?).ok_or_else(|| nonsense(column))
+}

@@ -1,0 +1,72 @@
+//! Telling after the fact whether a commit happened that nobody answered.
+//!
+//! The epoch moves on first: that transaction needs the write lock, so it waits until the lost one has
+//! ended, and whatever of this writer could still arrive is fenced off. What the journal says then is final.
+
+use std::collections::HashMap;
+
+use sqlx::sqlite::SqliteConnection;
+use uuid::Uuid;
+
+use super::Writer;
+use super::classify::Stop;
+use super::judge::malformed;
+use super::read::{number, position, uuid};
+use crate::store::{Append, Committed, DbError, NotAppended, Position, SHARDS};
+
+impl Writer {
+    pub(crate) async fn recover(&mut self, batch: &[Append]) -> Result<Vec<Result<Committed, NotAppended>>, DbError> {
+        self.disconnect();
+        let mut connection = self.begin().await?;
+        let work = move_on(&mut connection, self.owner, batch).await;
+        let (epoch, found) = self.end(connection, work).await.map_err(Stop::into_error)?;
+        self.epoch = epoch;
+        Ok(batch.iter().map(|append| outcome(append, &found)).collect())
+    }
+}
+
+type Found = HashMap<(Uuid, u32), (Uuid, Position)>;
+
+/// The owner's name decides, not the epoch: if the commit of an earlier recovery was lost too, the rows
+/// carry an epoch that this writer never heard of, and still its name.
+async fn move_on(connection: &mut SqliteConnection, owner: Uuid, batch: &[Append]) -> Result<(i64, Found), Stop> {
+    let epochs: Vec<i64> = sqlx::query_scalar("update shards set epoch = epoch + 1 where owner = $1 returning epoch")
+        .bind(owner.as_bytes().to_vec())
+        .fetch_all(&mut *connection)
+        .await?;
+    let epoch = epochs.first().copied().filter(|_| epochs.len() == SHARDS).ok_or(DbError::Fenced)?;
+    Ok((epoch, first_events(connection, batch).await?))
+}
+
+/// The first event of each append, or of whoever else took its place.
+async fn first_events(connection: &mut SqliteConnection, batch: &[Append]) -> Result<Found, Stop> {
+    let firsts: Vec<(String, u32)> =
+        batch.iter().map(|append| (append.stream.id.simple().to_string(), append.expected_version + 1)).collect();
+    let rows = sqlx::query(
+        "select e.stream, e.version, e.command, e.shard, e.position from json_each($1) j
+          cross join events e on e.stream = unhex(j.value ->> 0) and e.version = (j.value ->> 1)",
+    )
+    .bind(serde_json::to_string(&firsts).expect("numbers and hex are JSON"))
+    .fetch_all(connection)
+    .await?;
+    let mut found = Found::new();
+    for row in rows {
+        let (stream, command) = (uuid(&row, 0)?, uuid(&row, 2)?);
+        found.insert((stream, number(&row, 1)?), (command, position(&row, 3)?));
+    }
+    Ok(found)
+}
+
+/// An append is all there or not at all, so its first event stands for it.
+fn outcome(append: &Append, found: &Found) -> Result<Committed, NotAppended> {
+    if let Some(wrong) = malformed(append) {
+        return Err(wrong);
+    }
+    match found.get(&(append.stream.id, append.expected_version + 1)) {
+        Some(&(command, first)) if command == append.command.uuid() => {
+            let last = Position { position: first.position + append.events.len() as u64 - 1, ..first };
+            Ok(Committed { first, last })
+        }
+        Some(_) | None => Err(NotAppended::DidNotHappen),
+    }
+}

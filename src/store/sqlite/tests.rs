@@ -1,0 +1,228 @@
+//! What only files can do wrong: damage, a full disk, a directory that is not ours.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
+
+use super::open::OLDEST_SQLITE;
+use crate::store::conformance::{Place, append, append_one, whole_journal};
+use crate::store::{Append, Cursor, DbError, OpenError, Writer};
+
+fn refused(outcome: Result<crate::store::Engine, OpenError>) -> OpenError {
+    let Err(error) = outcome else { panic!("it was opened") };
+    assert!(!error.to_string().contains('\n'), "one line: {error}");
+    error
+}
+
+/// Puts nonsense over a part of the file, once everything has been moved out of the write-ahead log.
+async fn overwrite(place: &Place, file: &str, from: usize, length: usize) {
+    let path = place.path().join(file);
+    let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    sqlx::query("pragma wal_checkpoint(truncate)").execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let end = (from + length).min(bytes.len());
+    bytes[from..end].fill(0xa5);
+    fs::write(&path, bytes).unwrap();
+}
+
+async fn with_events(place: &Place, count: u32) {
+    let mut engine = place.open().await;
+    for version in 0..count {
+        let batch: Vec<Append> = (0..50).map(|n| append(n, version, 1)).collect();
+        engine.writer.append(&batch).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_sqlite_in_this_program_does_not_lose_commits() {
+    let mut connection = SqliteConnectOptions::new().in_memory(true).connect().await.unwrap();
+    let version: String = sqlx::query_scalar("select sqlite_version()").fetch_one(&mut connection).await.unwrap();
+    let numbers: Vec<u32> = version.split('.').map(|part| part.parse().unwrap()).collect();
+    assert!(numbers.as_slice() >= OLDEST_SQLITE.1.as_slice(), "{version}");
+}
+
+#[tokio::test]
+async fn the_files_are_written_as_the_journal_demands() {
+    let place = Place::fresh();
+    let mut engine = place.open().await;
+    let Writer::Sqlite(writer) = &mut engine.writer;
+    let mut connection = writer.begin().await.unwrap();
+    for (pragma, wanted) in [("pragma synchronous", 2), ("pragma wal_autocheckpoint", 1000), ("pragma query_only", 0)] {
+        let found: i64 = sqlx::query_scalar(pragma).fetch_one(&mut connection).await.unwrap();
+        assert_eq!(found, wanted, "{pragma}");
+    }
+    let mode: String = sqlx::query_scalar("pragma journal_mode").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(mode, "wal");
+}
+
+#[tokio::test]
+async fn nobody_else_may_look_at_the_files() {
+    let place = Place::fresh();
+    let inner = place.path().join("made/here");
+    let mut engine = Place::at(&inner).await.unwrap();
+    append_one(&mut engine.writer, append(1, 0, 1)).await;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&inner), 0o700);
+    for file in fs::read_dir(&inner).unwrap() {
+        let path = file.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{path:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_cannot_write() {
+    let engine = Place::fresh().open().await;
+    let crate::store::Readers::Sqlite(readers) = &engine.readers;
+    let written = sqlx::query("update shards set epoch = 9").execute(&readers.pool).await;
+    assert!(matches!(super::classify::definite(written.unwrap_err()), DbError::ReadOnly(_)));
+}
+
+#[tokio::test]
+async fn a_setting_that_did_not_take_is_refused() {
+    let place = Place::fresh();
+    let path = place.path().join("journal.sqlite3");
+    let mut connection = SqliteConnectOptions::new().filename(&path).create_if_missing(true).connect().await.unwrap();
+    let check = super::open::check_pragma(&mut connection, &path, "pragma journal_mode", ("journal_mode", "wal"));
+    assert!(matches!(check.await, Err(OpenError::NotDurable { found, .. }) if found == "delete"));
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_made_is_refused() {
+    let place = Place::fresh();
+    let file = place.path().join("file");
+    fs::write(&file, "not a directory").unwrap();
+    let error = refused(Place::at(&file.join("data")).await);
+    assert!(matches!(error, OpenError::NotWritable { .. }), "{error:?}");
+    let error = refused(Place::at(&file).await);
+    assert!(matches!(error, OpenError::NotWritable { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_directory_that_may_only_be_read_is_refused() {
+    let place = Place::fresh();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o500)).unwrap();
+    // The superuser may write anywhere but where the kernel itself says no.
+    let bound_by_permissions = fs::write(place.path().join("probe"), "").is_err();
+    let outcome =
+        if bound_by_permissions { place.try_open().await } else { Place::at(Path::new("/proc/baedal")).await };
+    assert!(matches!(refused(outcome), OpenError::NotWritable { .. }));
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused() {
+    for file in ["journal.sqlite3", "views.sqlite3"] {
+        let place = Place::fresh();
+        fs::write(place.path().join(file), "x".repeat(5_000)).unwrap();
+        let error = refused(place.try_open().await);
+        assert!(matches!(&error, OpenError::Damaged { file: named, .. } if named.ends_with(file)), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_with_a_damaged_head_is_refused() {
+    for file in ["journal.sqlite3", "views.sqlite3"] {
+        let place = Place::fresh();
+        drop(place.open().await);
+        overwrite(&place, file, 100, 4_000).await;
+        let error = refused(place.try_open().await);
+        assert!(matches!(error, OpenError::Damaged { .. }), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_lost_its_last_events_is_refused() {
+    let place = Place::fresh();
+    with_events(&place, 1).await;
+    let path = place.path().join("journal.sqlite3");
+    let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    sqlx::query("drop trigger events_are_never_deleted").execute(&mut connection).await.unwrap();
+    sqlx::query("delete from events where id = (select max(id) from events)").execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    assert!(matches!(refused(place.try_open().await), OpenError::Damaged { .. }));
+}
+
+#[tokio::test]
+async fn damage_in_old_events_is_told_when_they_are_read() {
+    let place = Place::fresh();
+    with_events(&place, 20).await;
+    // All but the first pages, which hold the schema and the small tables.
+    let size = fs::metadata(place.path().join("journal.sqlite3")).unwrap().len() as usize;
+    overwrite(&place, "journal.sqlite3", size / 2, 40_000).await;
+    let outcome = match place.try_open().await {
+        Err(OpenError::Damaged { .. }) => return,
+        Err(error) => panic!("{error:?}"),
+        Ok(engine) => engine.readers.after(&Cursor::start(), 10_000).await,
+    };
+    assert!(matches!(outcome, Err(DbError::Corrupt(_))), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_schema_of_a_later_version_is_refused() {
+    for file in ["journal.sqlite3", "views.sqlite3"] {
+        let place = Place::fresh();
+        drop(place.open().await);
+        let mut connection = SqliteConnectOptions::new().filename(place.path().join(file)).connect().await.unwrap();
+        sqlx::query(
+            "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+             values (9999, 'tomorrow', true, x'00', 1)",
+        )
+        .execute(&mut connection)
+        .await
+        .unwrap();
+        connection.close().await.unwrap();
+        assert!(matches!(refused(place.try_open().await), OpenError::SchemaTooNew { .. }));
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_appends_and_still_reads() {
+    let place = Place::fresh();
+    let mut engine = place.open().await;
+    append_one(&mut engine.writer, append(1, 0, 1)).await;
+    limit_pages(&mut engine.writer, 1).await;
+
+    let mut large = append(2, 0, 1);
+    large.events[0].data = "x".repeat(60_000);
+    let outcome = engine.writer.append(&[append(3, 0, 1), large.clone()]).await;
+    assert!(matches!(outcome, Err(DbError::Full(_))), "{outcome:?}");
+    assert_eq!(whole_journal(&engine.readers).await.len(), 1, "nothing of the batch happened");
+
+    limit_pages(&mut engine.writer, 1_000_000).await;
+    assert!(engine.writer.append(&[append(3, 0, 1), large]).await.unwrap().iter().all(Result::is_ok));
+}
+
+/// SQLite does not go below the number of pages that there are, so 1 means: not one more.
+async fn limit_pages(writer: &mut Writer, pages: u32) {
+    let Writer::Sqlite(writer) = writer;
+    let mut connection = writer.begin().await.unwrap();
+    let limit = sqlx::AssertSqlSafe(format!("pragma max_page_count = {pages}"));
+    sqlx::query(limit).execute(&mut connection).await.unwrap();
+    writer.end(connection, Ok(())).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_that_was_given_up_half_way_leaves_nothing_behind() {
+    let place = Place::fresh();
+    let mut engine = place.open().await;
+    {
+        let Writer::Sqlite(writer) = &mut engine.writer;
+        let mut connection = writer.begin().await.unwrap();
+        sqlx::query("update shards set next_position = 100").execute(&mut connection).await.unwrap();
+    }
+    let committed = append_one(&mut engine.writer, append(1, 0, 1)).await;
+    assert_eq!(committed.first.position, 1);
+}
+
+#[tokio::test]
+async fn a_checkpoint_moves_the_log_into_the_file() {
+    let place = Place::fresh();
+    with_events(&place, 3).await;
+    let mut engine = place.open().await;
+    append_one(&mut engine.writer, append(1, 3, 1)).await;
+    assert_eq!(engine.writer.checkpoint().await.unwrap(), 0);
+}

@@ -1,0 +1,186 @@
+//! Writing the views: rows and their cursor in one transaction.
+
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use sqlx::{Row, Sqlite, Transaction};
+
+use super::Files;
+use super::classify::{at_commit, definite};
+use super::rows::RowsInsert;
+use crate::order::Timestamp;
+use crate::store::{Cursor, DbError, MessageRow, OrderRow, Position, Reader, Shard, StockRow};
+
+#[derive(Clone)]
+pub struct Views {
+    /// One connection: SQLite has one writer at a time, and a queue here is fairer than its lock.
+    writer: SqlitePool,
+    pub(super) readers: SqlitePool,
+    _files: Files,
+}
+
+static PUT_ORDERS: RowsInsert = RowsInsert::new(
+    "insert into order_view
+     (order_id, version, customer, store, rider, status, live, delivery_status, attention, placed_at, document)",
+    11,
+    // What never changes is not set, so that its index is not touched.
+    "on conflict (order_id) do update
+        set version = excluded.version, rider = excluded.rider, status = excluded.status, live = excluded.live,
+            delivery_status = excluded.delivery_status, attention = excluded.attention, document = excluded.document
+      where excluded.version > order_view.version",
+);
+
+static PUT_STOCK: RowsInsert = RowsInsert::new(
+    "insert into stock_view (store, item, available, version)",
+    4,
+    "on conflict (store, item) do update set available = excluded.available, version = excluded.version
+      where excluded.version > stock_view.version",
+);
+
+static PUT_MESSAGES: RowsInsert = RowsInsert::new(
+    "insert into messages (order_id, version, customer, event, text, channel, at, attempts, state)",
+    9,
+    "on conflict (order_id, version) do update
+        set channel = excluded.channel, attempts = excluded.attempts, state = excluded.state
+      where excluded.attempts >= messages.attempts",
+);
+
+impl Views {
+    pub(super) fn new(writer: SqlitePool, readers: SqlitePool, files: Files) -> Self {
+        Self { writer, readers, _files: files }
+    }
+
+    pub(crate) async fn save_orders(
+        &self,
+        orders: &[OrderRow],
+        stock: &[StockRow],
+        cursor: &Cursor,
+    ) -> Result<(), DbError> {
+        let mut writing = self.begin().await?;
+        put_orders(&mut writing, orders).await.map_err(definite)?;
+        put_stock(&mut writing, stock).await.map_err(definite)?;
+        put_cursor(&mut writing, Reader::OrderView, cursor).await.map_err(definite)?;
+        commit(writing).await
+    }
+
+    pub(crate) async fn save_messages(&self, messages: &[MessageRow], cursor: &Cursor) -> Result<(), DbError> {
+        let mut writing = self.begin().await?;
+        put_messages(&mut writing, messages).await.map_err(definite)?;
+        put_cursor(&mut writing, Reader::Messages, cursor).await.map_err(definite)?;
+        commit(writing).await
+    }
+
+    pub(crate) async fn save_cursor(&self, reader: Reader, cursor: &Cursor) -> Result<(), DbError> {
+        let mut writing = self.begin().await?;
+        put_cursor(&mut writing, reader, cursor).await.map_err(definite)?;
+        commit(writing).await
+    }
+
+    pub(crate) async fn wipe(&self) -> Result<(), DbError> {
+        let mut writing = self.begin().await?;
+        for statement in ["delete from order_view", "delete from stock_view"] {
+            sqlx::query(statement).execute(&mut *writing).await.map_err(definite)?;
+        }
+        sqlx::query("delete from cursors where reader = $1")
+            .bind(Reader::OrderView.name())
+            .execute(&mut *writing)
+            .await
+            .map_err(definite)?;
+        commit(writing).await
+    }
+
+    pub(crate) async fn cursor(&self, reader: Reader) -> Result<Cursor, DbError> {
+        let row = sqlx::query("select marks from cursors where reader = $1")
+            .bind(reader.name())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(definite)?;
+        row.map_or_else(|| Ok(Cursor::start()), |row| cursor_from(row.try_get(0).map_err(definite)?))
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, DbError> {
+        self.writer.begin_with("begin immediate").await.map_err(definite)
+    }
+}
+
+/// A failed commit counts as unknown; the reader then reads its cursor again and goes on from there.
+async fn commit(writing: Transaction<'static, Sqlite>) -> Result<(), DbError> {
+    writing.commit().await.map_err(|error| at_commit(error, false))
+}
+
+async fn put_orders(connection: &mut SqliteConnection, orders: &[OrderRow]) -> Result<(), sqlx::Error> {
+    for (mut insert, part) in PUT_ORDERS.parts(orders) {
+        for row in part {
+            insert = insert
+                .bind(row.order.uuid().as_bytes().to_vec())
+                .bind(i64::from(row.version))
+                .bind(row.customer.as_str().to_owned())
+                .bind(row.store.uuid().as_bytes().to_vec())
+                .bind(row.rider.as_ref().map(|rider| rider.as_str().to_owned()))
+                .bind(row.status.clone())
+                .bind(row.live)
+                .bind(row.delivery_status.clone())
+                .bind(row.attention.clone())
+                .bind(row.placed_at.as_micros())
+                .bind(row.document.clone());
+        }
+        insert.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+async fn put_stock(connection: &mut SqliteConnection, stock: &[StockRow]) -> Result<(), sqlx::Error> {
+    for (mut insert, part) in PUT_STOCK.parts(stock) {
+        for row in part {
+            insert = insert
+                .bind(row.store.uuid().as_bytes().to_vec())
+                .bind(row.item.uuid().as_bytes().to_vec())
+                .bind(row.available.map(i64::from))
+                .bind(i64::from(row.version));
+        }
+        insert.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+async fn put_messages(connection: &mut SqliteConnection, messages: &[MessageRow]) -> Result<(), sqlx::Error> {
+    for (mut insert, part) in PUT_MESSAGES.parts(messages) {
+        for row in part {
+            insert = insert
+                .bind(row.order.uuid().as_bytes().to_vec())
+                .bind(i64::from(row.version))
+                .bind(row.customer.as_str().to_owned())
+                .bind(row.event.clone())
+                .bind(row.text.clone())
+                .bind(row.channel.clone())
+                .bind(Timestamp::as_micros(row.at))
+                .bind(i64::from(row.attempts))
+                .bind(row.state.as_str());
+        }
+        insert.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+async fn put_cursor(connection: &mut SqliteConnection, reader: Reader, cursor: &Cursor) -> Result<(), sqlx::Error> {
+    let marks: Vec<u64> = cursor.marks().map(|mark| mark.position).collect();
+    sqlx::query(
+        "insert into cursors (reader, marks) values ($1, $2) on conflict (reader) do update set marks = excluded.marks",
+    )
+    .bind(reader.name())
+    .bind(serde_json::to_string(&marks).expect("numbers are JSON"))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) fn cursor_from(marks: &str) -> Result<Cursor, DbError> {
+    let nonsense = || DbError::Corrupt("cursors: marks that are not 64 positions".into());
+    let marks: Vec<u64> = serde_json::from_str(marks).map_err(|_| nonsense())?;
+    if marks.len() != crate::store::SHARDS {
+        return Err(nonsense());
+    }
+    let mut cursor = Cursor::start();
+    for (shard, position) in marks.into_iter().enumerate() {
+        cursor.advance(Position { shard: Shard::new(shard as u8).ok_or_else(nonsense)?, position });
+    }
+    Ok(cursor)
+}

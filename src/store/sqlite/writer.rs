@@ -1,0 +1,137 @@
+//! The one connection that writes the journal, and the frame of every transaction on it.
+//!
+//! The connection is taken out while a transaction runs and put back only when that has ended cleanly. A call
+//! that is dropped half-way, or ends in doubt, so leaves nothing behind: SQLite rolls back what its closed
+//! connection had begun, and the next call opens another one and waits for the lock that the old one held.
+
+use sqlx::Connection;
+use sqlx::sqlite::SqliteConnection;
+use uuid::Uuid;
+
+use super::Files;
+use super::classify::{Stop, at_commit, definite};
+use crate::crash;
+use crate::store::DbError;
+
+pub struct Writer {
+    files: Files,
+    connection: Option<SqliteConnection>,
+    /// What the rows of all shards must say for a transaction of this writer to go through.
+    pub(super) epoch: i64,
+    /// Names this writer in the rows of the shards.
+    pub(super) owner: Uuid,
+    #[cfg(test)]
+    pub(in crate::store) fault: Option<CommitFault>,
+}
+
+/// What a test lets the next commit do instead of answering.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CommitFault {
+    /// The transaction is committed and the answer lost.
+    LostAfter,
+    /// The transaction is lost.
+    LostBefore,
+}
+
+impl Writer {
+    /// Makes every shard this writer's own. From the moment that this commits, no older writer can write.
+    pub(super) async fn take_over(files: Files, mut connection: SqliteConnection) -> Result<Self, sqlx::Error> {
+        // The name only has to differ from the other writers' of this file.
+        let owner = Uuid::from_u64_pair(fastrand::u64(..), fastrand::u64(..));
+        let epoch = sqlx::query_scalar(
+            "update shards set owner = $1, epoch = (select max(epoch) from shards) + 1 returning epoch",
+        )
+        .bind(owner.as_bytes().to_vec())
+        .fetch_all(&mut connection)
+        .await?
+        .pop()
+        .ok_or(sqlx::Error::RowNotFound)?;
+        Ok(Self {
+            files,
+            connection: Some(connection),
+            epoch,
+            owner,
+            #[cfg(test)]
+            fault: None,
+        })
+    }
+
+    /// Takes the connection out, for a transaction that is still to be begun.
+    pub(super) async fn connected(&mut self) -> Result<SqliteConnection, DbError> {
+        match self.connection.take() {
+            Some(connection) => Ok(connection),
+            None => SqliteConnection::connect_with(&self.files.journal_writer()).await.map_err(definite),
+        }
+    }
+
+    /// Begins a transaction that may write; it holds the file's write lock from here on.
+    pub(super) async fn begin(&mut self) -> Result<SqliteConnection, DbError> {
+        let mut connection = self.connected().await?;
+        sqlx::query("begin immediate").execute(&mut connection).await.map_err(definite)?;
+        Ok(connection)
+    }
+
+    /// Commits what `work` came to, or rolls it back.
+    pub(super) async fn end<T>(&mut self, mut connection: SqliteConnection, work: Result<T, Stop>) -> Result<T, Stop> {
+        match work {
+            Ok(value) => {
+                crash::point("journal.before_commit");
+                self.commit(connection).await?;
+                crash::point("journal.after_commit");
+                Ok(value)
+            }
+            Err(stop) => {
+                // If this fails the connection is dropped, and closing it rolls back too.
+                if rollback(&mut connection).await {
+                    self.connection = Some(connection);
+                }
+                Err(stop)
+            }
+        }
+    }
+
+    async fn commit(&mut self, mut connection: SqliteConnection) -> Result<(), DbError> {
+        #[cfg(test)]
+        match self.fault.take() {
+            Some(CommitFault::LostBefore) => {
+                rollback(&mut connection).await;
+                return Err(DbError::Unknown(sqlx::Error::WorkerCrashed));
+            }
+            Some(CommitFault::LostAfter) => {
+                sqlx::query("commit").execute(&mut connection).await.map_err(definite)?;
+                return Err(DbError::Unknown(sqlx::Error::WorkerCrashed));
+            }
+            None => {}
+        }
+        match sqlx::query("commit").execute(&mut connection).await {
+            Ok(_) => {
+                self.connection = Some(connection);
+                Ok(())
+            }
+            Err(error) => {
+                let rolled_back = rollback(&mut connection).await;
+                Err(at_commit(error, rolled_back))
+            }
+        }
+    }
+
+    /// Forgets the connection: what it still has under way, it ends without us.
+    pub(super) fn disconnect(&mut self) {
+        self.connection = None;
+    }
+
+    /// Moves a part of the write-ahead log into the file, without waiting for readers, and says how many
+    /// pages are left in the log. For idle moments: a busy writer checkpoints by itself.
+    pub(crate) async fn checkpoint(&mut self) -> Result<u64, DbError> {
+        let mut connection = self.connected().await?;
+        let (_busy, in_log, moved): (i64, i64, i64) =
+            sqlx::query_as("pragma wal_checkpoint(passive)").fetch_one(&mut connection).await.map_err(definite)?;
+        self.connection = Some(connection);
+        Ok(in_log.saturating_sub(moved).max(0).unsigned_abs())
+    }
+}
+
+async fn rollback(connection: &mut SqliteConnection) -> bool {
+    sqlx::query("rollback").execute(connection).await.is_ok()
+}

@@ -1,0 +1,242 @@
+//! What people look at, made from the journal: lists of orders, stock levels, messages, and how far each reader is.
+//!
+//! Owned here: the rows, and the pages of them, newest first. Not decided here: what stands in a row; the
+//! projector and the notifier fold the events. A row is written together with the cursor that covers it, so a
+//! crash between the two cannot be: after it the events are read again, and rows that are newer stay.
+
+use crate::order::{CustomerId, ItemId, OrderId, RiderId, StoreId, Timestamp};
+
+use super::{Cursor, DbError, sqlite};
+
+/// Who reads the journal and keeps a cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reader {
+    OrderView,
+    Messages,
+    KafkaBridge,
+}
+
+impl Reader {
+    /// The name in the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Reader::OrderView => "order_view",
+            Reader::Messages => "messages",
+            Reader::KafkaBridge => "kafka_bridge",
+        }
+    }
+}
+
+/// An order as lists show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderRow {
+    pub order: OrderId,
+    /// The order's version; a row never gives way to an older one.
+    pub version: u32,
+    /// Like `store` and `placed_at`, fixed when the order is placed.
+    pub customer: CustomerId,
+    pub store: StoreId,
+    pub rider: Option<RiderId>,
+    pub status: String,
+    /// On my page under "live" rather than "past".
+    pub live: bool,
+    /// `offered` puts it among the open deliveries.
+    pub delivery_status: String,
+    /// Why an operator should look at it, if so.
+    pub attention: Option<String>,
+    pub placed_at: Timestamp,
+    /// The order as JSON.
+    pub document: String,
+}
+
+impl OrderRow {
+    /// Where the page after this row begins.
+    pub fn mark(&self) -> PageMark {
+        PageMark { placed_at: self.placed_at, order: self.order }
+    }
+}
+
+/// A place in a list of orders that is read newest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageMark {
+    pub placed_at: Timestamp,
+    pub order: OrderId,
+}
+
+/// How much of an item a store has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StockRow {
+    pub store: StoreId,
+    pub item: ItemId,
+    /// None: the item is not counted any more.
+    pub available: Option<u32>,
+    /// The version of the store's stock; a row never gives way to an older one.
+    pub version: u32,
+}
+
+/// What a customer was told about one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageRow {
+    pub order: OrderId,
+    /// Of the event.
+    pub version: u32,
+    pub customer: CustomerId,
+    pub event: String,
+    pub text: String,
+    pub channel: String,
+    pub at: Timestamp,
+    /// A row never gives way to one with fewer.
+    pub attempts: u32,
+    pub state: MessageState,
+}
+
+impl MessageRow {
+    pub fn mark(&self) -> MessageMark {
+        MessageMark { at: self.at, order: self.order, version: self.version }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageState {
+    Waiting,
+    Sent,
+    /// Given up; only an operator tries it again.
+    Dead,
+}
+
+impl MessageState {
+    pub const ALL: [MessageState; 3] = [MessageState::Waiting, MessageState::Sent, MessageState::Dead];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            MessageState::Waiting => "waiting",
+            MessageState::Sent => "sent",
+            MessageState::Dead => "dead",
+        }
+    }
+}
+
+/// A place in a list of messages that is read newest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageMark {
+    pub at: Timestamp,
+    pub order: OrderId,
+    pub version: u32,
+}
+
+/// Which messages; nothing set means all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MessageFilter {
+    pub order: Option<OrderId>,
+    pub customer: Option<CustomerId>,
+    pub state: Option<MessageState>,
+}
+
+/// The views. Clones share one connection that writes and a few that read.
+#[derive(Clone)]
+pub enum Views {
+    Sqlite(sqlite::Views),
+}
+
+impl Views {
+    /// Writes rows of orders and stock, and the cursor of [`Reader::OrderView`], in one transaction.
+    pub async fn save_orders(&self, orders: &[OrderRow], stock: &[StockRow], cursor: &Cursor) -> Result<(), DbError> {
+        match self {
+            Views::Sqlite(views) => views.save_orders(orders, stock, cursor).await,
+        }
+    }
+
+    /// Writes messages and the cursor of [`Reader::Messages`] in one transaction.
+    pub async fn save_messages(&self, messages: &[MessageRow], cursor: &Cursor) -> Result<(), DbError> {
+        match self {
+            Views::Sqlite(views) => views.save_messages(messages, cursor).await,
+        }
+    }
+
+    /// Writes a cursor that covers nothing here, such as the Kafka bridge's.
+    pub async fn save_cursor(&self, reader: Reader, cursor: &Cursor) -> Result<(), DbError> {
+        match self {
+            Views::Sqlite(views) => views.save_cursor(reader, cursor).await,
+        }
+    }
+
+    /// How far a reader has come; the start if it never saved a cursor.
+    pub async fn cursor(&self, reader: Reader) -> Result<Cursor, DbError> {
+        match self {
+            Views::Sqlite(views) => views.cursor(reader).await,
+        }
+    }
+
+    /// Forgets orders, stock and the cursor of [`Reader::OrderView`], to be made again from the journal. Messages
+    /// stay, and how far they were sent: nobody shall be told everything twice.
+    pub async fn wipe(&self) -> Result<(), DbError> {
+        match self {
+            Views::Sqlite(views) => views.wipe().await,
+        }
+    }
+
+    /// One order's row.
+    pub async fn order(&self, order: OrderId) -> Result<Option<OrderRow>, DbError> {
+        match self {
+            Views::Sqlite(views) => views.order(order).await,
+        }
+    }
+
+    /// A customer's orders.
+    pub async fn my_page(
+        &self,
+        customer: &CustomerId,
+        live: bool,
+        after: Option<PageMark>,
+        limit: usize,
+    ) -> Result<Vec<OrderRow>, DbError> {
+        match self {
+            Views::Sqlite(views) => views.my_page(customer, live, after, limit as i64).await,
+        }
+    }
+
+    /// A store's orders, all of them or those of one status.
+    pub async fn store_board(
+        &self,
+        store: StoreId,
+        status: Option<&str>,
+        after: Option<PageMark>,
+        limit: usize,
+    ) -> Result<Vec<OrderRow>, DbError> {
+        match self {
+            Views::Sqlite(views) => views.store_board(store, status, after, limit as i64).await,
+        }
+    }
+
+    /// The orders whose delivery is offered to any rider.
+    pub async fn offered(&self, after: Option<PageMark>, limit: usize) -> Result<Vec<OrderRow>, DbError> {
+        match self {
+            Views::Sqlite(views) => views.offered(after, limit as i64).await,
+        }
+    }
+
+    /// The orders that an operator should look at.
+    pub async fn attention(&self, after: Option<PageMark>, limit: usize) -> Result<Vec<OrderRow>, DbError> {
+        match self {
+            Views::Sqlite(views) => views.attention(after, limit as i64).await,
+        }
+    }
+
+    pub async fn messages(
+        &self,
+        filter: &MessageFilter,
+        after: Option<MessageMark>,
+        limit: usize,
+    ) -> Result<Vec<MessageRow>, DbError> {
+        match self {
+            Views::Sqlite(views) => views.messages(filter, after, limit as i64).await,
+        }
+    }
+
+    /// The counted items of a store.
+    pub async fn stock_levels(&self, store: StoreId) -> Result<Vec<StockRow>, DbError> {
+        match self {
+            Views::Sqlite(views) => views.stock_levels(store).await,
+        }
+    }
+}
