@@ -146,9 +146,10 @@ impl PaymentActor {
     }
 
     fn call(&self, charge: Charge, reply: Reply<Charge>, ctx: &mut Context<Self>) {
-        let (provider, gate, policy) = (self.provider.clone(), self.gate.clone(), self.policy);
+        let (provider, policy) = (self.provider.clone(), self.policy);
+        // Taken here and not when the call is first polled: the next one must see it.
+        let mut place = Place::taken(self.gate.clone());
         let calling = async move {
-            let mut place = Place::taken(gate.clone());
             let operation = charge.operation.as_str();
             let answer = call_within(&*provider, &charge, &policy, &mut place).await;
             let failed = matches!(answer, PaymentAnswer::Unknown { .. });
@@ -159,14 +160,23 @@ impl PaymentActor {
             });
             let outcome = if failed { "unknown" } else { "answered" };
             metrics::counter!("payment_calls_total", "operation" => operation, "outcome" => outcome).increment(1);
+            (place, failed)
+        };
+        ctx.spawn(calling.into_actor(self).map(|(mut place, failed), actor, ctx| {
             if failed {
                 place.lose();
-                tokio::time::sleep(penalty(&gate, &policy)).await;
+                let penalty = penalty(&actor.gate, &actor.policy);
+                ctx.run_later(penalty, |actor, ctx| {
+                    drop(place);
+                    actor.go_on(ctx);
+                });
             } else {
-                gate.failures_in_a_row.store(0, Ordering::Relaxed);
+                actor.gate.failures_in_a_row.store(0, Ordering::Relaxed);
+                drop(place);
             }
-        };
-        ctx.spawn(calling.into_actor(self).map(|(), actor, ctx| actor.go_on(ctx)));
+            // Now, not when the penalty is over: if that was the last place, those who wait must hear of it.
+            actor.go_on(ctx);
+        }));
     }
 }
 
@@ -244,3 +254,7 @@ impl Handler<Admitted<Charge>> for PaymentActor {
         self.go_on(ctx);
     }
 }
+
+#[cfg(test)]
+#[path = "payment_tests.rs"]
+mod tests;
