@@ -4,7 +4,7 @@
 //! Idempotency-Key, so that nothing happens twice however often it is sent.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +39,13 @@ pub(super) struct Door {
 }
 
 impl Door {
-    pub(super) fn new(address: SocketAddr, issuer: Arc<Issuer>) -> reqwest::Result<Self> {
+    pub(super) fn new(mut address: SocketAddr, issuer: Arc<Issuer>) -> reqwest::Result<Self> {
+        // "Listen everywhere" is no address that one can call.
+        match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            IpAddr::V4(_) | IpAddr::V6(_) => {}
+        }
         let http = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build()?;
         Ok(Self { http, base: format!("http://{address}"), issuer })
     }
