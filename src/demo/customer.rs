@@ -34,9 +34,8 @@ pub(super) async fn live(client: Client, stores: Vec<Shop>) {
 
 async fn round(client: &Client, stores: &[Shop], home: Spot) -> Result<(), Refused> {
     let mine: Page<Order> = client.get("/v1/my-page?status=live&limit=50").await?;
-    for listed in &mine.items {
-        let order: Order = client.get(&format!("/v1/orders/{}", listed.id)).await?;
-        look_after(client, &order).await?;
+    for order in &mine.items {
+        look_after(client, order).await?;
     }
     if mine.items.len() < OPEN_ORDERS && once_in(HUNGRY_ONCE_IN) {
         place(client, stores, home).await?;

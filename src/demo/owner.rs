@@ -30,9 +30,8 @@ pub(super) async fn work(client: Client, shop: Shop) {
 
 async fn round(client: &Client, shop: Shop) -> Result<(), Refused> {
     let board: Page<Order> = client.get(&format!("/v1/stores/{}/orders?limit={BOARD}", shop.id)).await?;
-    for listed in board.items.iter().filter(|order| !order.is_over()) {
-        let order: Order = client.get(&format!("/v1/orders/{}", listed.id)).await?;
-        see_to(client, shop, &order).await?;
+    for order in &board.items {
+        see_to(client, shop, order).await?;
     }
     if shop.plan.menu.iter().any(|dish| dish.stock.is_some()) {
         restock(client, shop).await?;

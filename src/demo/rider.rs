@@ -26,13 +26,13 @@ const CARRIES: usize = 2;
 /// What `GET /v1/riders/me` says.
 #[derive(Debug, Deserialize)]
 struct Me {
-    deliveries: Vec<Order>,
+    active_deliveries: Vec<Uuid>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Offer {
     order_id: Uuid,
-    distance_m: f64,
+    distance_m: u32,
 }
 
 pub(super) async fn ride(client: Client, stores: Vec<Shop>, free: bool) {
@@ -48,16 +48,14 @@ pub(super) async fn ride(client: Client, stores: Vec<Shop>, free: bool) {
 async fn round(client: &Client, stores: &[Shop], free: bool, at: &mut Spot) -> Result<(), Refused> {
     client.put("/v1/riders/me", json!({"available": true, "location": at})).await?;
     let me: Me = client.get("/v1/riders/me").await?;
-    if let Some(first) = me.deliveries.first() {
-        let order: Order = client.get(&format!("/v1/orders/{}", first.id)).await?;
-        carry(client, stores, &order, at).await?;
+    for (nth, id) in me.active_deliveries.iter().enumerate() {
+        let order: Order = client.get(&format!("/v1/orders/{id}")).await?;
+        // Whoever is named for another delivery answers before they arrive with this one.
+        if !answer(client, &order).await? && nth == 0 {
+            carry(client, stores, &order, at).await?;
+        }
     }
-    // Whoever is named for another delivery answers before they arrive with this one.
-    for other in me.deliveries.iter().skip(1) {
-        let order: Order = client.get(&format!("/v1/orders/{}", other.id)).await?;
-        answer(client, &order).await?;
-    }
-    if free && me.deliveries.len() < CARRIES && once_in(2) {
+    if free && me.active_deliveries.len() < CARRIES && once_in(2) {
         claim(client, *at).await?;
     }
     Ok(())
@@ -65,9 +63,6 @@ async fn round(client: &Client, stores: &[Shop], free: bool, at: &mut Spot) -> R
 
 /// Goes to the store, then to the customer, and says so on arrival.
 async fn carry(client: &Client, stores: &[Shop], order: &Order, at: &mut Spot) -> Result<(), Refused> {
-    if answer(client, order).await? {
-        return Ok(());
-    }
     let kitchen = stores.iter().find(|shop| shop.id == order.store.id).map(|shop| shop.plan.at);
     let (there, command, does) = if order.may("pick-up") {
         (kitchen.unwrap_or(*at), "pick-up", "picks up")
@@ -102,7 +97,7 @@ async fn claim(client: &Client, at: Spot) -> Result<(), Refused> {
     let Some(nearest) = offers.items.first() else { return Ok(()) };
     match client.post::<Value>(&format!("/v1/orders/{}/claim", nearest.order_id), json!({})).await {
         Ok(_) => {
-            let (id, metres) = (short(nearest.order_id), nearest.distance_m.round());
+            let (id, metres) = (short(nearest.order_id), nearest.distance_m);
             tracing::info!(target: "baedal::demo", "{} takes {id}, {metres} m away", client.name);
         }
         // Another rider was faster, or the customer thought better of it: there will be others.

@@ -23,8 +23,7 @@ pub(super) struct Order {
     pub(super) total: Money,
     pub(super) destination: Spot,
     pub(super) payment: Payment,
-    /// The commands that the reader may issue now. Lists leave it out.
-    #[serde(default)]
+    /// The commands that the reader may issue now.
     pub(super) allowed: Vec<String>,
 }
 
@@ -55,7 +54,6 @@ pub(super) struct Money {
 /// A line of a store's menu.
 #[derive(Debug, Deserialize)]
 pub(super) struct Item {
-    #[serde(alias = "item_id")]
     pub(super) id: Uuid,
     pub(super) stock: Option<u32>,
 }
@@ -63,10 +61,6 @@ pub(super) struct Item {
 impl Order {
     pub(super) fn may(&self, command: &str) -> bool {
         self.allowed.iter().any(|allowed| allowed == command)
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        matches!(self.status.as_str(), "completed" | "rejected" | "cancelled")
     }
 
     /// "2 × Bibimbap, 1 × Cola, 26,500 KRW"
@@ -114,6 +108,6 @@ mod tests {
         let two = order(r#"[{"name":"Bibimbap","quantity":2},{"name":"Cola","quantity":1}]"#);
         assert_eq!(two.basket(), "2 × Bibimbap, 1 × Cola, 1,026,500 KRW");
         assert_eq!(short(two.id), "…c3f1");
-        assert!(two.may("cancel") && !two.may("confirm") && !two.is_over());
+        assert!(two.may("cancel") && !two.may("confirm"));
     }
 }
