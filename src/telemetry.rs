@@ -45,7 +45,7 @@ pub fn start_log(format: LogFormat) -> Result<(), BadFilter> {
     };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = if for_people {
-        log.compact().with_target(false).try_init()
+        log.compact().with_target(false).with_ansi(std::io::stderr().is_terminal()).try_init()
     } else {
         log.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
     };
