@@ -1,9 +1,9 @@
 //! The backend of an order-and-delivery service. Read `order` first: what may happen to an order is all there.
 
-/// The living parts: orders, stores, riders, payment, and the readers of the journal.
-pub mod actors;
 /// Who is asking: our own tokens, and what a checked one says.
 pub mod access;
+/// The living parts: orders, stores, riders, payment, and the readers of the journal.
+pub mod actors;
 /// What each command of the command line does, and in which sequence the parts start and stop.
 pub mod app;
 /// The command line.

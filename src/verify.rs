@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 use crate::actors::{Clock, view_row};
 use crate::order::{
-    Order, OrderEvent, OrderId, RiderBook, RiderEvent, Seconds, Stock, StockEvent, StockHold, StoreId, Timestamp, replay,
+    Order, OrderEvent, OrderId, RiderBook, RiderEvent, Seconds, Stock, StockEvent, StockHold, StoreId, Timestamp,
+    replay,
 };
 use crate::store::{Cursor, DbError, Readers, Recorded, StreamId, StreamKind, Views};
 
@@ -108,7 +109,12 @@ impl Check<'_> {
         }
         let head = self.readers.head().await?;
         for mark in head.marks().filter(|mark| cursor.at(mark.shard) != mark.position) {
-            self.broken(format!("shard {} ends at {}, read up to {}", mark.shard.number(), mark, cursor.at(mark.shard)));
+            self.broken(format!(
+                "shard {} ends at {}, read up to {}",
+                mark.shard.number(),
+                mark,
+                cursor.at(mark.shard)
+            ));
         }
         Ok(())
     }
@@ -153,7 +159,10 @@ impl Check<'_> {
         match self.views.order(id).await? {
             None => self.broken(format!("order {id} is missing in the views")),
             Some(row) if row.version != order.version => {
-                self.broken(format!("order {id} is at version {} in the views, at {} in truth", row.version, order.version));
+                self.broken(format!(
+                    "order {id} is at version {} in the views, at {} in truth",
+                    row.version, order.version
+                ));
             }
             Some(row) if row != expected => self.broken(format!("order {id} differs in the views")),
             Some(_) => {}
@@ -183,10 +192,12 @@ impl Check<'_> {
     }
 
     async fn stock(&mut self, store: StoreId, stock: &Stock) -> Result<(), DbError> {
-        for (item, set_aside) in stock.set_aside() {
+        for (item, set_aside) in stock.all_set_aside() {
             let reserved = stock.level(item).map_or(set_aside, |level| level.reserved);
             if reserved != set_aside {
-                self.broken(format!("store {store}: {reserved} of item {item} are reserved, its reservations hold {set_aside}"));
+                self.broken(format!(
+                    "store {store}: {reserved} of item {item} are reserved, its reservations hold {set_aside}"
+                ));
             }
         }
         for order in stock.open_reservations() {

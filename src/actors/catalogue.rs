@@ -90,7 +90,9 @@ impl Stores {
     async fn write<T, W>(&self, work: W) -> Result<T, CatalogueError>
     where
         T: Send + 'static,
-        W: for<'a> FnOnce(&'a mut Writer) -> LocalBoxFuture<'a, Result<Result<T, NotAppended>, DbError>> + Send + 'static,
+        W: for<'a> FnOnce(&'a mut Writer) -> LocalBoxFuture<'a, Result<Result<T, NotAppended>, DbError>>
+            + Send
+            + 'static,
     {
         let (tell, told) = tokio::sync::oneshot::channel();
         let task: WriterTask = Box::new(move |writer| {
@@ -124,9 +126,9 @@ impl Stores {
         };
         if let CatalogueChange::PutShop(shop) = change {
             let shop = Arc::new(shop.clone());
-            let listing = listings.entry(store).or_insert_with(|| {
-                Arc::new(Listing { shop: shop.clone(), menu: BTreeMap::new(), riders: Vec::new() })
-            });
+            let listing = listings
+                .entry(store)
+                .or_insert_with(|| Arc::new(Listing { shop: shop.clone(), menu: BTreeMap::new(), riders: Vec::new() }));
             Arc::make_mut(listing).shop = shop;
             return;
         }

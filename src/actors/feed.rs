@@ -35,7 +35,10 @@ pub enum Topic {
     MyOrders(CustomerId),
     Store(StoreId),
     /// Open deliveries around a place.
-    Deliveries { around: Point, radius_m: f64 },
+    Deliveries {
+        around: Point,
+        radius_m: f64,
+    },
     /// Whatever an operator should look at.
     Operations,
 }

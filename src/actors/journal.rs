@@ -66,20 +66,9 @@ pub(super) struct JournalActor {
 }
 
 impl JournalActor {
-    pub(super) fn open(
-        writer: Writer,
-        tail: Tail,
-        policy: MailboxPolicy,
-        report: WriteReport,
-    ) -> Door<Self> {
-        let journal = Self {
-            writer: Some(writer),
-            appends: Vec::new(),
-            waiting: Vec::new(),
-            between: Vec::new(),
-            tail,
-            report,
-        };
+    pub(super) fn open(writer: Writer, tail: Tail, policy: MailboxPolicy, report: WriteReport) -> Door<Self> {
+        let journal =
+            Self { writer: Some(writer), appends: Vec::new(), waiting: Vec::new(), between: Vec::new(), tail, report };
         Door::new(journal.start(), policy)
     }
 
@@ -163,7 +152,7 @@ async fn commit(writer: &mut Writer, appends: &[Append]) -> Result<Vec<Result<Co
         Ok(results) => Ok(results),
     };
     metrics::histogram!("journal_commit_seconds").record(started.elapsed().as_secs_f64());
-    metrics::histogram!("journal_group_appends").record(appends.len() as f64);
+    metrics::histogram!("journal_group_size").record(appends.len() as f64);
     outcome
 }
 

@@ -290,3 +290,88 @@ impl<B: Book> Handler<Admitted<ReadBook<B>>> for LedgerActor<B> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::actors::journal::JournalActor;
+    use crate::actors::probe::POLICY;
+    use crate::actors::registry::{Registry, Residency, To};
+    use crate::actors::store::{KeepStock, StoreActor};
+    use crate::actors::tail::Tail;
+    use crate::order::{ItemId, OrderId, Pieces, Stock, StockCommand, StockRefusal, StoreId};
+    use crate::store::{CommitFault, DataPlace, Engine};
+
+    const STORE: StoreId = StoreId::new(Uuid::from_u128(1));
+    const SOUP: ItemId = ItemId::new(Uuid::from_u128(2));
+
+    struct Shop {
+        stock: Mailbox<To<StoreActor, KeepStock>>,
+        book: Mailbox<To<StoreActor, ReadBook<Stock>>>,
+        faults: Mailbox<crate::actors::journal::Between>,
+        _data: tempfile::TempDir,
+    }
+
+    impl Shop {
+        async fn new() -> Self {
+            let data = tempfile::tempdir().unwrap();
+            let place = DataPlace::Directory(data.path().to_owned());
+            let Engine { writer, readers, .. } = Engine::open(&place).await.unwrap();
+            let journal = JournalActor::open(writer, Tail::default(), POLICY, Box::new(|_| {}));
+            let world = LedgerWorld { clock: Clock::default(), journal: journal.mailbox(), readers, rider_capacity: 3 };
+            let residency =
+                Residency { door: POLICY, resident: POLICY, idle_after: Duration::from_millis(1), most: 100 };
+            let registry = Registry::<StoreActor>::open(world, residency);
+            Self { stock: registry.mailbox(), book: registry.mailbox(), faults: journal.mailbox(), _data: data }
+        }
+
+        async fn enter(&self, command: StockCommand) -> Result<Entered<Stock>, EnterError<StockRefusal>> {
+            let message = Enter { id: CommandId::new(Uuid::now_v7()), by: "test".to_owned(), command, key: None };
+            self.stock.ask(To { id: STORE, origin: None, message }).await.unwrap()
+        }
+
+        async fn level(&self) -> (u32, u32) {
+            let ask = To { id: STORE, origin: None, message: ReadBook::default() };
+            let level = self.book.ask(ask).await.unwrap().level(SOUP).unwrap();
+            (level.available, level.reserved)
+        }
+    }
+
+    fn reserve(order: u128) -> StockCommand {
+        let lines = vec![Pieces { item_id: SOUP, quantity: 1 }];
+        StockCommand::Reserve { order: OrderId::new(Uuid::from_u128(order)), lines }
+    }
+
+    #[actix::test]
+    async fn of_two_hundred_buyers_of_ten_bowls_ten_get_one() {
+        let shop = Shop::new().await;
+        shop.enter(StockCommand::SetLevel { item: SOUP, available: Some(10) }).await.unwrap();
+        let outcomes = futures_util::future::join_all((0..200).map(|order| shop.enter(reserve(order)))).await;
+        let (won, lost): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+        assert_eq!(won.len(), 10);
+        let short = |outcome: &Result<_, _>| matches!(outcome, Err(EnterError::Refused(StockRefusal::OutOfStock(_))));
+        assert!(lost.iter().all(short));
+        assert_eq!(shop.level().await, (0, 10));
+    }
+
+    #[actix::test]
+    async fn a_lost_commit_leaves_the_book_as_the_journal_has_it() {
+        let shop = Shop::new().await;
+        shop.enter(StockCommand::SetLevel { item: SOUP, available: Some(10) }).await.unwrap();
+        let fault: crate::actors::journal::WriterTask =
+            Box::new(|writer| Box::pin(async { writer.fail_next_commit(CommitFault::LostBefore) }));
+        shop.faults.ask(crate::actors::journal::Between(fault)).await.unwrap();
+
+        let lost = shop.enter(reserve(1)).await;
+
+        assert!(matches!(lost, Err(EnterError::Unwritable | EnterError::Unknown)), "{lost:?}");
+        assert_eq!(shop.level().await, (10, 0), "read again, not half changed");
+        shop.enter(reserve(1)).await.unwrap();
+        shop.enter(reserve(1)).await.unwrap();
+        assert_eq!(shop.level().await, (9, 1), "one order, one reservation");
+    }
+}

@@ -308,10 +308,14 @@ mod tests {
     #[actix::test]
     async fn a_stuck_actor_refuses_the_ninth_ask() {
         let (mailbox, kept) = stuck(8, LONG);
-        let asks: Vec<_> = (0..8).map(|n| actix::spawn({
-            let mailbox = mailbox.clone();
-            async move { mailbox.ask(Double(n)).await }
-        })).collect();
+        let asks: Vec<_> = (0..8)
+            .map(|n| {
+                actix::spawn({
+                    let mailbox = mailbox.clone();
+                    async move { mailbox.ask(Double(n)).await }
+                })
+            })
+            .collect();
         until("all eight are inside", async || kept.lock().unwrap().len() == 8).await;
 
         assert_eq!(mailbox.clone().ask(Double(9)).await, Err(Refusal::Full));

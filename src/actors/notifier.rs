@@ -76,7 +76,8 @@ fn text(event: &OrderEvent, order: &Order) -> Option<String> {
     Some(match event {
         OrderEvent::OrderPlaced(_) => format!("We have your order at {store}: {}.", order.placement.total),
         OrderEvent::PaymentDeferred(_) => {
-            "Your payment could not be completed yet. We keep your order and try again; you can also pay now.".to_owned()
+            "Your payment could not be completed yet. We keep your order and try again; you can also pay now."
+                .to_owned()
         }
         OrderEvent::PaymentAuthorized(_) => "Your card is authorized.".to_owned(),
         OrderEvent::PaymentCaptured(_) => format!("You paid {}.", order.placement.total),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use actix::{Actor, AsyncContext, Context, Handler, Message, WrapFuture, ActorFutureExt};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 
 use super::mailbox::{Admitted, Door, MailboxPolicy, Reply};
 use crate::providers::payment::{PaymentAnswer, PaymentProvider, PaymentRequest};
@@ -26,9 +26,13 @@ impl Message for Charge {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChargeOutcome {
     Done,
-    Declined { code: crate::order::Text<80> },
+    Declined {
+        code: crate::order::Text<80>,
+    },
     /// The provider may have done it.
-    Unknown { why: &'static str },
+    Unknown {
+        why: &'static str,
+    },
     /// The provider was not asked, for certain.
     NotSent,
 }
@@ -113,7 +117,11 @@ pub(super) struct PaymentActor {
 }
 
 impl PaymentActor {
-    pub(super) fn open(provider: Arc<dyn PaymentProvider>, policy: GatePolicy, door: MailboxPolicy) -> (Door<Self>, PaymentGate) {
+    pub(super) fn open(
+        provider: Arc<dyn PaymentProvider>,
+        policy: GatePolicy,
+        door: MailboxPolicy,
+    ) -> (Door<Self>, PaymentGate) {
         let gate = PaymentGate::new(policy.running);
         let actor = Self { provider, policy, gate: gate.clone(), waiting: VecDeque::new() };
         (Door::new(actor.start(), door), gate)
@@ -138,9 +146,10 @@ impl PaymentActor {
     }
 
     fn call(&self, charge: Charge, reply: Reply<Charge>, ctx: &mut Context<Self>) {
-        let (provider, gate, policy) = (self.provider.clone(), self.gate.clone(), self.policy);
+        let (provider, policy) = (self.provider.clone(), self.policy);
+        // Taken here and not when the call is first polled: the next one must see it.
+        let mut place = Place::taken(self.gate.clone());
         let calling = async move {
-            let mut place = Place::taken(gate.clone());
             let operation = charge.operation.as_str();
             let answer = call_within(&*provider, &charge, &policy, &mut place).await;
             let failed = matches!(answer, PaymentAnswer::Unknown { .. });
@@ -151,14 +160,23 @@ impl PaymentActor {
             });
             let outcome = if failed { "unknown" } else { "answered" };
             metrics::counter!("payment_calls_total", "operation" => operation, "outcome" => outcome).increment(1);
+            (place, failed)
+        };
+        ctx.spawn(calling.into_actor(self).map(|(mut place, failed), actor, ctx| {
             if failed {
                 place.lose();
-                tokio::time::sleep(penalty(&gate, &policy)).await;
+                let penalty = penalty(&actor.gate, &actor.policy);
+                ctx.run_later(penalty, |actor, ctx| {
+                    drop(place);
+                    actor.go_on(ctx);
+                });
             } else {
-                gate.failures_in_a_row.store(0, Ordering::Relaxed);
+                actor.gate.failures_in_a_row.store(0, Ordering::Relaxed);
+                drop(place);
             }
-        };
-        ctx.spawn(calling.into_actor(self).map(|(), actor, ctx| actor.go_on(ctx)));
+            // Now, not when the penalty is over: if that was the last place, those who wait must hear of it.
+            actor.go_on(ctx);
+        }));
     }
 }
 
@@ -236,3 +254,7 @@ impl Handler<Admitted<Charge>> for PaymentActor {
         self.go_on(ctx);
     }
 }
+
+#[cfg(test)]
+#[path = "payment_tests.rs"]
+mod tests;

@@ -26,10 +26,7 @@ where
         Self::with_policy(POLICY, script)
     }
 
-    pub(super) fn with_policy(
-        policy: MailboxPolicy,
-        script: impl FnMut(M, Reply<M>) + Send + 'static,
-    ) -> Mailbox<M> {
+    pub(super) fn with_policy(policy: MailboxPolicy, script: impl FnMut(M, Reply<M>) + Send + 'static) -> Mailbox<M> {
         let probe = Self { script: Box::new(script) };
         Door::new(probe.start(), policy).mailbox()
     }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::follow::Follower;
 use super::clock::Clock;
+use super::follow::Follower;
 use super::tail::{Entry, News};
 use super::world::Pace;
 use crate::order::{ItemId, Order, OrderDocument, OrderId, Party, StoreId};

@@ -42,7 +42,8 @@ pub trait Resident: Actor<Context = Context<Self>> {
 
     const NAME: &'static str;
 
-    fn settle_in(id: Self::Id, origin: Option<Self::Origin>, world: &Self::World, lifeline: Lifeline<Self::Id>) -> Self;
+    fn settle_in(id: Self::Id, origin: Option<Self::Origin>, world: &Self::World, lifeline: Lifeline<Self::Id>)
+    -> Self;
 }
 
 /// A message to the resident of that name.
@@ -163,7 +164,12 @@ impl<R: Resident> Registry<R> {
         Door::new(registry.start(), residency.door)
     }
 
-    fn entry(&mut self, id: &R::Id, origin: Option<R::Origin>, ctx: &mut Context<Self>) -> Result<&mut Entry<R>, Refusal> {
+    fn entry(
+        &mut self,
+        id: &R::Id,
+        origin: Option<R::Origin>,
+        ctx: &mut Context<Self>,
+    ) -> Result<&mut Entry<R>, Refusal> {
         if self.quarantine.contains_key(id) {
             return Err(Refusal::Quarantined);
         }

@@ -5,10 +5,11 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::Arbiter;
 use anyhow::Context as _;
+use tokio::sync::watch;
 
 use super::catalogue::Stores;
 use super::clock::Clock;
@@ -82,7 +83,7 @@ pub struct Operations {
 pub struct Threads {
     journal: Arbiter,
     orders: Arbiter,
-    readers: Arbiter,
+    readers: ReaderThread,
 }
 
 struct Doors {
@@ -103,14 +104,13 @@ pub async fn start(
     report: WriteReport,
 ) -> anyhow::Result<(System, Threads)> {
     let Engine { writer, readers, views } = engine;
-    let threads = Threads { journal: Arbiter::new(), orders: Arbiter::new(), readers: Arbiter::new() };
+    let threads = Threads { journal: Arbiter::new(), orders: Arbiter::new(), readers: ReaderThread::new() };
     let tail = Tail::default();
     let catalogue = readers.catalogue().await.context("the catalogue cannot be read")?;
 
     let policy = mailbox("journal", config.mailboxes.journal);
     let tail_of_writer = tail.clone();
-    let journal =
-        on(&threads.journal, move || JournalActor::open(writer, tail_of_writer, policy, report)).await?;
+    let journal = on(&threads.journal, move || JournalActor::open(writer, tail_of_writer, policy, report)).await?;
     let stores = Stores::new(catalogue, journal.mailbox::<Between>());
 
     let opening = Opening {
@@ -130,7 +130,8 @@ pub async fn start(
         readers: readers.clone(),
         clock: clock.clone(),
     };
-    let (feed, progress) = start_readers(&threads.readers, config, &tail, &readers, &views, &clock, &stores, &doors).await?;
+    let (feed, progress) =
+        start_readers(&threads.readers, config, &tail, &readers, &views, &clock, &stores, &doors).await?;
     let loads = vec![journal.load(), doors.orders.load(), doors.stores.load(), doors.riders.load()];
     let system = System {
         stock: doors.stores.mailbox(),
@@ -195,16 +196,11 @@ impl Opening {
             rider_capacity: config.orders.rider_capacity,
         };
         let most = config.limits.live_actors;
-        let store_door = Registry::<StoreActor>::open(
-            books.clone(),
-            registry("stores", mailbox("store", boxes.store), most),
-        );
+        let store_door =
+            Registry::<StoreActor>::open(books.clone(), registry("stores", mailbox("store", boxes.store), most));
         let rider_door = Registry::<RiderActor>::open(books, registry("riders", mailbox("rider", boxes.rider), most));
-        let dispatch = DispatchActor::open(
-            Arc::new(stores),
-            config.orders.rider_capacity,
-            mailbox("dispatch", boxes.dispatch),
-        );
+        let dispatch =
+            DispatchActor::open(Arc::new(stores), config.orders.rider_capacity, mailbox("dispatch", boxes.dispatch));
         let (payment, gate) = PaymentActor::open(sandbox, gate_policy(&config), payment_mailbox(&config));
         let world = World::new(Reach {
             clock,
@@ -218,14 +214,13 @@ impl Opening {
             dispatch: dispatch.mailbox::<FindRider>(),
             pace: pace(&config),
         });
-        let orders =
-            Registry::<OrderActor>::open(world, registry("orders", mailbox("order", boxes.order), most));
+        let orders = Registry::<OrderActor>::open(world, registry("orders", mailbox("order", boxes.order), most));
         Doors { orders, stores: store_door, riders: rider_door, dispatch, payment, gate }
     }
 }
 
 async fn start_readers(
-    thread: &Arbiter,
+    thread: &ReaderThread,
     config: &Config,
     tail: &Tail,
     readers: &Readers,
@@ -253,19 +248,20 @@ async fn start_readers(
     };
     let (waking, registry) = (readers.clone(), doors.orders.mailbox());
     let at_once = config.orders.wake_concurrency;
-    keep_running(thread, "housekeeping", housekeeping::run(stores.clone(), clock.clone()));
-    keep_running(thread, "deadlines", deadlines.run());
-    keep_running(thread, "projector", projector.run());
-    keep_running(thread, "notifier", notifier.run());
-    keep_running(thread, "feed", feed.run());
-    keep_running(thread, "dispatch board", board.run());
-    thread.spawn(async move {
-        let started = std::time::Instant::now();
+    thread.keep_running("housekeeping", housekeeping::run(stores.clone(), clock.clone()));
+    thread.keep_running("deadlines", deadlines.run());
+    thread.keep_running("projector", projector.run());
+    thread.keep_running("notifier", notifier.run());
+    thread.keep_running("feed", feed.run());
+    thread.keep_running("dispatch board", board.run());
+    thread.keep_running("waking", async move {
+        let started = Instant::now();
         let orders = wake_open_orders(&waking, &registry, at_once).await;
         let took_ms = started.elapsed().as_millis() as u64;
         if orders > 0 {
             tracing::info!(orders, took_ms, "open orders are awake");
         }
+        std::future::pending().await
     });
     Ok((hub, progress))
 }
@@ -349,14 +345,48 @@ impl Board {
     }
 }
 
-/// A reader that ends is a bug: nothing else would bring it back, so the process is not worth keeping.
-fn keep_running(thread: &Arbiter, name: &'static str, reader: impl Future<Output = ()> + 'static + Send) {
-    thread.spawn(async move {
-        let outcome = tokio::task::spawn_local(reader).await;
-        tracing::error!(reader = name, failed = outcome.is_err(), "a reader of the journal ended");
-        std::process::abort();
-    });
+/// The readers' thread, and the word that ends them. They end at a point where they wait, inside their runtime:
+/// their connections cannot be closed after it.
+struct ReaderThread {
+    thread: Arbiter,
+    stop: watch::Sender<bool>,
 }
+
+impl ReaderThread {
+    fn new() -> Self {
+        Self { thread: Arbiter::new(), stop: watch::Sender::new(false) }
+    }
+
+    /// A reader that ends by itself is a bug: nothing else would bring it back, so the process is not worth keeping.
+    fn keep_running(&self, name: &'static str, reader: impl Future<Output = ()> + 'static + Send) {
+        let mut stopping = self.stop.subscribe();
+        self.thread.spawn(async move {
+            let reading = tokio::task::spawn_local(async move {
+                tokio::select! {
+                    () = reader => false,
+                    _ = stopping.wait_for(|stop| *stop) => true,
+                }
+            });
+            if !reading.await.unwrap_or(false) {
+                tracing::error!(reader = name, "a reader of the journal ended");
+                std::process::abort();
+            }
+        });
+    }
+
+    fn stop(self) -> Arbiter {
+        self.stop.send_replace(true);
+        // Each reader holds a receiver until it has ended.
+        let patience = Instant::now() + LEAVE_WITHIN;
+        while self.stop.receiver_count() > 0 && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.thread
+    }
+}
+
+/// How long readers get to finish what they are writing at the end.
+const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Runs `make` on that thread and hands back what it made.
 async fn on<T: Send + 'static>(thread: &Arbiter, make: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
@@ -377,7 +407,8 @@ impl Operations {
 impl Threads {
     /// In reverse: whoever asks goes before whoever answers.
     pub fn stop(self) {
-        for (name, thread) in [("readers", self.readers), ("orders", self.orders), ("journal", self.journal)] {
+        let readers = self.readers.stop();
+        for (name, thread) in [("readers", readers), ("orders", self.orders), ("journal", self.journal)] {
             thread.stop();
             if thread.join().is_err() {
                 tracing::error!(thread = name, "a thread ended in a panic");
@@ -416,4 +447,3 @@ fn pace(config: &Config) -> Pace {
         longest_payment_pause: config.payments.retry_at_most_ms.duration(),
     }
 }
-

@@ -19,11 +19,23 @@ const KEPT: usize = 8_192;
 /// What an append says, already read.
 #[derive(Clone, Debug)]
 pub enum News {
-    Order { before: Option<Arc<Order>>, events: Arc<[OrderEvent]>, after: Arc<Order> },
+    Order {
+        before: Option<Arc<Order>>,
+        events: Arc<[OrderEvent]>,
+        after: Arc<Order>,
+    },
     /// With the levels of the items it touched, none for one that is not counted any more.
-    Stock { store: StoreId, event: StockEvent, levels: Vec<(ItemId, Option<Level>)> },
+    Stock {
+        store: StoreId,
+        event: StockEvent,
+        levels: Vec<(ItemId, Option<Level>)>,
+    },
     /// The rider by the key of their stream, and how many deliveries they hold now.
-    Rider { rider: Uuid, event: RiderEvent, held: usize },
+    Rider {
+        rider: Uuid,
+        event: RiderEvent,
+        held: usize,
+    },
 }
 
 /// One append as its readers see it. Its events have consecutive positions and versions.

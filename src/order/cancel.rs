@@ -85,3 +85,7 @@ fn kitchen_must_stop(order: &Order) -> bool {
         | State::Cancelled(_) => false,
     }
 }
+
+#[cfg(test)]
+#[path = "cancel_tests.rs"]
+mod tests;

@@ -150,3 +150,7 @@ pub(super) fn note_time(order: &Order, now: Timestamp) -> Vec<OrderEvent> {
 fn reminder_for(whom: PartyRole) -> OrderEvent {
     OrderEvent::ReminderGiven(ReminderGiven { to: whom })
 }
+
+#[cfg(test)]
+#[path = "deadline_tests.rs"]
+mod tests;

@@ -110,3 +110,140 @@ pub(super) fn note_released(order: &Order, released: &RiderId) -> Vec<OrderEvent
         | Delivery::Cancelled { .. } => Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::super::{OrderCommand as Command, PaymentStatus, Preset, Request, Status};
+    use super::*;
+
+    fn completed_by_customer() -> OrderEvent {
+        completed(PartyRole::Customer)
+    }
+
+    #[test]
+    fn a_rider_picks_up_delivers_and_is_free_again() {
+        for preset in [Preset::FoodDelivery, Preset::QuickService] {
+            given(until(preset, "rider_accepted"))
+                .when(rider(), Command::PickUp)
+                .then_names(&["picked_up"])
+                .is(Status::PickedUp)
+                .outstanding([])
+                .when(rider(), Command::Deliver)
+                .then_names(&["delivered"])
+                .is(Status::Delivered)
+                .outstanding([Request::ReleaseRider { rider: rider_id() }])
+                .when_told(Command::NoteRiderReleased { rider: rider_id() })
+                .then_names(&["rider_released"])
+                .outstanding([]);
+        }
+    }
+
+    #[test]
+    fn a_rider_who_has_not_said_yes_cannot_pick_up() {
+        given(until(Preset::QuickService, "rider_assigned")).when(rider(), Command::PickUp).then_wrong_status();
+    }
+
+    #[test]
+    fn what_is_not_ready_cannot_be_picked_up() {
+        let policy = placement_under(r#"{"preset":"food_delivery","dispatch":"store_assigns"}"#);
+        given([placed(policy), requested(1), authorized(1), plain("order_submitted"), plain("order_accepted")])
+            .and([plain("preparation_started"), assigned(rider_id(), super::super::order::Assignment::ByStore)])
+            .and([OrderEvent::RiderAccepted(Rider { rider_id: rider_id() })])
+            .when(rider(), Command::PickUp)
+            .then_wrong_status();
+    }
+
+    #[test]
+    fn telling_twice_is_telling_once() {
+        let with_rider = |last| given(until(Preset::FoodDelivery, last));
+        with_rider("picked_up").when(rider(), Command::PickUp).then_nothing();
+        with_rider("delivered").when(rider(), Command::Deliver).then_nothing();
+        with_rider("order_completed").when(rider(), Command::Deliver).then_nothing();
+        with_rider("order_completed").when(customer(), Command::Confirm).then_nothing();
+        given(until(Preset::StoreDelivered, "picked_up")).when(store(), Command::Depart).then_nothing();
+    }
+
+    #[test]
+    fn a_store_departs_itself_and_the_customer_s_word_completes_it() {
+        given(until(Preset::StoreDelivered, "preparation_finished"))
+            .when(store(), Command::Depart)
+            .then_names(&["picked_up"])
+            .when(customer(), Command::Confirm)
+            .then([plain("delivered"), completed_by_customer(), plain("order_settled")])
+            .is(Status::Completed);
+    }
+
+    #[test]
+    fn a_store_that_departs_itself_can_say_that_it_arrived() {
+        given(until(Preset::StoreDelivered, "picked_up"))
+            .when(store(), Command::Deliver)
+            .then_names(&["delivered"])
+            .outstanding([]);
+    }
+
+    #[test]
+    fn only_who_carries_it_can_say_that_it_arrived() {
+        given(until(Preset::FoodDelivery, "picked_up"))
+            .when(store(), Command::Deliver)
+            .then_rejected(Rejection::WrongRole(CommandName::Deliver))
+            .when(another_rider(), Command::Deliver)
+            .then_rejected(Rejection::NotYours)
+            .when(customer(), Command::Confirm)
+            .then_wrong_status();
+    }
+
+    #[test]
+    fn a_store_departs_only_where_the_policy_says_so_and_when_it_is_ready() {
+        for preset in [Preset::FoodDelivery, Preset::Retail, Preset::Restaurant] {
+            given(until(preset, "preparation_finished"))
+                .when(store(), Command::Depart)
+                .then_rejected(Rejection::NotByPolicy(CommandName::Depart));
+        }
+        for last in ["order_submitted", "order_accepted", "preparation_started", "order_completed"] {
+            given(until(Preset::StoreDelivered, last)).when(store(), Command::Depart).then_wrong_status();
+        }
+    }
+
+    #[test]
+    fn an_order_is_not_delivered_before_it_left() {
+        for last in ["rider_assigned", "rider_accepted"] {
+            given(until(Preset::FoodDelivery, last)).when(rider(), Command::Deliver).then_wrong_status();
+        }
+    }
+
+    #[test]
+    fn the_customer_s_word_completes_the_order_and_the_last_answer_settles_it() {
+        for preset in [Preset::FoodDelivery, Preset::QuickService] {
+            given(until(preset, "delivered"))
+                .when(customer(), Command::Confirm)
+                .then([completed_by_customer()])
+                .is(Status::Completed)
+                .when_told(Command::NoteRiderReleased { rider: rider_id() })
+                .then_names(&["rider_released", "order_settled"]);
+        }
+        given(until(Preset::Retail, "rider_released"))
+            .when(customer(), Command::Confirm)
+            .then([completed_by_customer()])
+            .outstanding([Request::SellStock])
+            .when_told(Command::NoteStockSold)
+            .then_names(&["stock_sold", "order_settled"]);
+    }
+
+    #[test]
+    fn nothing_can_be_confirmed_before_it_arrived() {
+        for last in ["order_placed", "order_submitted", "order_accepted", "preparation_finished", "picked_up"] {
+            given(until(Preset::Retail, last)).when(customer(), Command::Confirm).then_wrong_status();
+        }
+    }
+
+    #[test]
+    fn money_due_on_delivery_is_collected_with_it() {
+        let cash = placed(paid_on_delivery(placement(Preset::StoreDelivered)));
+        let delivered = given([cash, plain("order_submitted"), plain("order_accepted"), plain("preparation_started")])
+            .and([plain("preparation_finished"), plain("picked_up")])
+            .when(store(), Command::Deliver)
+            .then_names(&["delivered"]);
+        assert_eq!(delivered.order().payment.status, PaymentStatus::Collected);
+    }
+}

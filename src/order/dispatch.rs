@@ -86,6 +86,7 @@ pub(super) fn claim(order: &Order, rider: &RiderId) -> Result<Vec<OrderEvent>, R
 }
 
 pub(super) fn accept_delivery(order: &Order) -> Result<Vec<OrderEvent>, Rejection> {
+    not_over(order, CommandName::AcceptDelivery)?;
     match &order.delivery {
         Delivery::Assigned { rider, how: Assignment::ByStore, .. } => {
             Ok(vec![OrderEvent::RiderAccepted(Rider { rider_id: rider.clone() })])
@@ -101,6 +102,7 @@ pub(super) fn accept_delivery(order: &Order) -> Result<Vec<OrderEvent>, Rejectio
 }
 
 pub(super) fn decline_delivery(order: &Order) -> Result<Vec<OrderEvent>, Rejection> {
+    not_over(order, CommandName::DeclineDelivery)?;
     match &order.delivery {
         Delivery::Assigned { rider, .. } | Delivery::Accepted { rider } => Ok(unassigned(rider, DeclineReason::Rider)),
         Delivery::None
@@ -178,6 +180,11 @@ fn not_being_released(order: &Order, rider: &RiderId) -> Result<(), Rejection> {
     if order.releasing.contains(rider) { Err(Rejection::RiderAtCapacity) } else { Ok(()) }
 }
 
+/// A rider who has not been stood down yet may still answer for an order that has ended.
+fn not_over(order: &Order, command: CommandName) -> Result<(), Rejection> {
+    if order.is_closed() { Err(machine::wrong_status(order, command)) } else { Ok(()) }
+}
+
 fn already_with(order: &Order, rider: &RiderId) -> Result<Vec<OrderEvent>, Rejection> {
     if order.rider() == Some(rider) { Ok(Vec::new()) } else { Err(Rejection::DeliveryTaken) }
 }
@@ -185,3 +192,7 @@ fn already_with(order: &Order, rider: &RiderId) -> Result<Vec<OrderEvent>, Rejec
 fn by_policy(order: &Order, command: CommandName, dispatch: Dispatch) -> Result<(), Rejection> {
     if order.placement.policy.dispatch == dispatch { Ok(()) } else { Err(Rejection::NotByPolicy(command)) }
 }
+
+#[cfg(test)]
+#[path = "dispatch_tests.rs"]
+mod tests;

@@ -53,6 +53,7 @@ pub fn step(
 ) -> Result<Step, NoStep> {
     let (mut events, mut next) = match (order, command) {
         (None, OrderCommand::Place(placement)) => {
+            access::check_placing(placement, by)?;
             let mut events = place::decide(placement)?.into_iter();
             let first = events.next().ok_or(Rejection::NotFound)?;
             let mut all = vec![first];

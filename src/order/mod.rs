@@ -12,8 +12,8 @@ mod cancel;
 mod command;
 mod deadline;
 mod deliver;
-mod document;
 mod dispatch;
+mod document;
 mod event;
 mod fold;
 mod id;
@@ -27,10 +27,14 @@ mod payment;
 mod place;
 mod place_on_earth;
 mod policy;
+mod policy_spec;
 mod prepare;
 mod rejection;
 mod rider;
 mod stock;
+mod stock_event;
+#[cfg(test)]
+mod testing;
 mod text;
 mod time;
 
@@ -51,11 +55,13 @@ pub use party::{EndReason, Ended, Party, PartyRole};
 pub use payment::{PaymentOperation, provider_key};
 pub use place_on_earth::{Area, BadPlace, Place, Point};
 pub use policy::{
-    Acceptance, BadPolicy, CancelUntil, Capture, Dispatch, Overrides, PaymentMethod, PolicySpec, PreparationPolicy,
-    Preset, ServicePolicy, SharedPolicy, StockPolicy,
+    Acceptance, BadPolicy, CancelUntil, Capture, Dispatch, PaymentMethod, PreparationPolicy, Preset, ServicePolicy,
+    SharedPolicy, StockPolicy,
 };
+pub use policy_spec::{Overrides, PolicySpec};
 pub use rejection::Rejection;
 pub use rider::{DEFAULT_CAPACITY, RiderBook, RiderCommand, RiderEvent, RiderFull};
-pub use stock::{Level, MAX_LEVEL, Pieces, Stock, StockCommand, StockEvent, StockRefusal};
+pub use stock::{Level, MAX_LEVEL, Stock, StockCommand, StockRefusal};
+pub use stock_event::{Pieces, StockEvent};
 pub use text::{BadText, Text};
 pub use time::{Seconds, Timestamp};

@@ -309,10 +309,10 @@ pub struct Order {
     pub preparation: Preparation,
     pub delivery: Delivery,
     pub stock: StockHold,
-    /// It was paid, or is due on delivery, and the store has seen it.
-    pub submitted: bool,
     /// Riders who no longer carry this order, in whose books it may still stand.
     pub releasing: Vec<RiderId>,
+    /// The store knows of it. An order that was never paid for never gets there, even if it ended for another reason.
+    pub submitted: bool,
     /// Everything that this order held elsewhere has been given back or used up.
     pub settled: bool,
     pub placed_at: Timestamp,

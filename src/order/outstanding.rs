@@ -203,3 +203,81 @@ impl Order {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::super::{CommandName, OrderCommand as Command, Preset};
+    use super::*;
+
+    #[test]
+    fn an_order_that_waits_for_people_asks_nothing_of_the_world() {
+        for (preset, last) in [
+            (Preset::FoodDelivery, "order_submitted"),
+            (Preset::FoodDelivery, "payment_captured"),
+            (Preset::FoodDelivery, "delivery_offered"),
+            (Preset::Retail, "order_submitted"),
+            (Preset::Restaurant, "preparation_started"),
+            (Preset::StoreDelivered, "picked_up"),
+            (Preset::QuickService, "picked_up"),
+        ] {
+            given(until(preset, last)).outstanding([]);
+        }
+    }
+
+    #[test]
+    fn nothing_is_outstanding_once_it_is_settled() {
+        for preset in Preset::ALL {
+            given(happy(preset)).outstanding([]);
+        }
+    }
+
+    #[test]
+    fn a_rider_is_looked_for_only_by_a_store_that_has_riders() {
+        given(until(Preset::Restaurant, "delivery_offered")).outstanding([Request::FindRider]);
+        given(until(Preset::QuickService, "payment_captured")).outstanding([]);
+    }
+
+    #[test]
+    fn placing_is_answered_when_it_is_known_what_became_of_it() {
+        let answered = |order: Given| order.order().has_answer_for(CommandName::Place);
+        let asked = || given(until(Preset::FoodDelivery, "payment_requested"));
+        assert!(!answered(asked()));
+        assert!(answered(asked().when_told(Command::NoteAuthorized { attempt: 1 }).then_first("payment_authorized")));
+        let late = Command::NoteNotPaidYet { attempt: 1, sent: true, why: text("timeout") };
+        assert!(answered(asked().when_told(late).then_first("payment_deferred")));
+    }
+
+    #[test]
+    fn paying_again_is_answered_when_the_provider_has_spoken_or_not() {
+        let answered = |order: &Given| order.order().has_answer_for(CommandName::Pay);
+        let not_yet = |sent| Command::NoteNotPaidYet { attempt: 1, sent, why: text("timeout") };
+        let deferred = given(until(Preset::FoodDelivery, "payment_requested"))
+            .when_told(not_yet(false))
+            .then_first("payment_deferred");
+        assert!(answered(&deferred));
+        let again = deferred.when(customer(), Command::Pay { token: None }).then_first("payment_requested");
+        assert!(!answered(&again));
+        assert!(answered(&again.when_told(not_yet(true)).then_first("payment_deferred")));
+    }
+
+    #[test]
+    fn claiming_is_answered_when_the_rider_s_book_has() {
+        let answered = |order: Given| order.order().has_answer_for(CommandName::Claim);
+        assert!(!answered(given(until(Preset::FoodDelivery, "rider_assigned"))));
+        assert!(answered(given(until(Preset::FoodDelivery, "rider_accepted"))));
+        let full = Command::NoteRiderFull { rider: rider_id() };
+        assert!(answered(
+            given(until(Preset::FoodDelivery, "rider_assigned")).when_told(full).then_first("rider_declined")
+        ));
+    }
+
+    #[test]
+    fn an_order_on_its_way_needs_no_one_s_attention() {
+        for preset in Preset::ALL {
+            for event in happy(preset) {
+                assert_eq!(given(until(preset, event.name())).order().attention(), None);
+            }
+        }
+    }
+}

@@ -194,3 +194,7 @@ pub(super) fn note_refunded(order: &Order) -> Vec<OrderEvent> {
     let due = order.ended_early() && order.payment.status == PaymentStatus::Captured;
     if due { vec![OrderEvent::PaymentRefunded(Nothing {})] } else { Vec::new() }
 }
+
+#[cfg(test)]
+#[path = "payment_tests.rs"]
+mod tests;

@@ -5,18 +5,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use serde::{Deserialize, Serialize};
-
-use super::event::UnreadableEvent;
 use super::id::{ItemId, OrderId};
 use super::machine::IllegalEvent;
-
-/// So many pieces of one item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pieces {
-    pub item_id: ItemId,
-    pub quantity: u32,
-}
+use super::stock_event::{Pieces, StockEvent};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StockCommand {
@@ -39,15 +30,6 @@ pub enum StockCommand {
     Sell {
         order: OrderId,
     },
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StockEvent {
-    LevelSet { item: ItemId, available: Option<u32> },
-    Restocked { item: ItemId, quantity: u32 },
-    Reserved { order: OrderId, lines: Vec<Pieces> },
-    Returned { order: OrderId, lines: Vec<Pieces> },
-    Sold { order: OrderId, lines: Vec<Pieces> },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -98,7 +80,7 @@ impl Stock {
     }
 
     /// How many pieces of each item the open reservations hold.
-    pub fn set_aside(&self) -> HashMap<ItemId, u32> {
+    pub fn all_set_aside(&self) -> HashMap<ItemId, u32> {
         let mut sums = HashMap::new();
         for line in self.open.values().flatten() {
             *sums.entry(line.item_id).or_default() += line.quantity;
@@ -115,7 +97,7 @@ impl Stock {
     pub fn decide(&self, command: &StockCommand) -> Result<Option<StockEvent>, StockRefusal> {
         match command {
             StockCommand::SetLevel { item, available } => {
-                if available.is_some_and(|level| level > MAX_LEVEL) {
+                if available.is_some_and(|level| !self.has_room(*item, level)) {
                     return Err(StockRefusal::TooMany);
                 }
                 let same = self.level(*item).map(|level| level.available) == *available;
@@ -123,7 +105,7 @@ impl Stock {
             }
             StockCommand::Restock { item, quantity } => {
                 let level = self.level(*item).ok_or(StockRefusal::NotCounted(*item))?;
-                let sum = level.available.checked_add(*quantity).filter(|sum| *sum <= MAX_LEVEL);
+                let sum = level.available.checked_add(*quantity).filter(|sum| self.has_room(*item, *sum));
                 sum.ok_or(StockRefusal::TooMany)?;
                 Ok((*quantity > 0).then_some(StockEvent::Restocked { item: *item, quantity: *quantity }))
             }
@@ -140,6 +122,19 @@ impl Stock {
         }
     }
 
+    /// What is set aside may come back, so it counts: no later sum of the two can overflow.
+    fn has_room(&self, item: ItemId, available: u32) -> bool {
+        u64::from(available) + u64::from(self.set_aside(item)) <= u64::from(MAX_LEVEL)
+    }
+
+    /// Also for an item that is not counted any more: what was set aside while it was stays so.
+    fn set_aside(&self, item: ItemId) -> u32 {
+        match self.levels.get(&item) {
+            Some(level) => level.reserved,
+            None => self.open.values().flatten().filter(|line| line.item_id == item).map(|line| line.quantity).sum(),
+        }
+    }
+
     fn reserve(&self, order: OrderId, lines: &[Pieces]) -> Result<Option<StockEvent>, StockRefusal> {
         if self.open.contains_key(&order) {
             return Ok(None);
@@ -152,9 +147,10 @@ impl Stock {
             let sum = wanted.entry(line.item_id).or_default();
             *sum = sum.saturating_add(line.quantity);
         }
-        for (item, quantity) in wanted {
-            if self.level(item).is_some_and(|level| level.available < quantity) {
-                return Err(StockRefusal::OutOfStock(item));
+        // In the order of the lines, so that the same shortage is always told of the same item.
+        for Pieces { item_id, .. } in lines {
+            if self.level(*item_id).is_some_and(|level| level.available < wanted[item_id]) {
+                return Err(StockRefusal::OutOfStock(*item_id));
             }
         }
         let counted = lines.iter().filter(|line| self.levels.contains_key(&line.item_id)).copied().collect();
@@ -171,7 +167,8 @@ impl Stock {
     fn apply(&mut self, event: &StockEvent) -> Option<()> {
         match event {
             StockEvent::LevelSet { item, available: Some(available) } => {
-                self.levels.entry(*item).or_default().available = *available;
+                let reserved = self.set_aside(*item);
+                self.levels.insert(*item, Level { available: *available, reserved });
             }
             StockEvent::LevelSet { item, available: None } => {
                 self.levels.remove(item);
@@ -217,87 +214,6 @@ impl Stock {
             self.ended.pop_front();
         }
         self.ended.push_back(order);
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct LevelBody {
-    item_id: ItemId,
-    available: Option<u32>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct ReservationBody {
-    order_id: OrderId,
-    lines: Vec<Pieces>,
-}
-
-impl StockEvent {
-    /// The items whose levels it changes.
-    pub fn items(&self) -> impl Iterator<Item = ItemId> + '_ {
-        let (one, lines) = match self {
-            StockEvent::LevelSet { item, .. } | StockEvent::Restocked { item, .. } => (Some(*item), [].as_slice()),
-            StockEvent::Reserved { lines, .. }
-            | StockEvent::Returned { lines, .. }
-            | StockEvent::Sold { lines, .. } => (None, lines.as_slice()),
-        };
-        one.into_iter().chain(lines.iter().map(|line| line.item_id))
-    }
-
-    pub const fn name(&self) -> &'static str {
-        match self {
-            StockEvent::LevelSet { .. } => "stock_level_set",
-            StockEvent::Restocked { .. } => "stock_restocked",
-            StockEvent::Reserved { .. } => "reservation_made",
-            StockEvent::Returned { .. } => "reservation_returned",
-            StockEvent::Sold { .. } => "reservation_sold",
-        }
-    }
-
-    pub fn data(&self) -> String {
-        let json = match self {
-            StockEvent::LevelSet { item, available } => {
-                serde_json::to_string(&LevelBody { item_id: *item, available: *available })
-            }
-            StockEvent::Restocked { item, quantity } => {
-                serde_json::to_string(&Pieces { item_id: *item, quantity: *quantity })
-            }
-            StockEvent::Reserved { order, lines }
-            | StockEvent::Returned { order, lines }
-            | StockEvent::Sold { order, lines } => {
-                serde_json::to_string(&ReservationBody { order_id: *order, lines: lines.clone() })
-            }
-        };
-        json.expect("stock events have string keys")
-    }
-
-    pub fn read(name: &str, data: &str) -> Result<Self, UnreadableEvent> {
-        let read = || -> Result<Option<Self>, serde_json::Error> {
-            Ok(Some(match name {
-                "stock_level_set" => {
-                    let LevelBody { item_id, available } = serde_json::from_str(data)?;
-                    StockEvent::LevelSet { item: item_id, available }
-                }
-                "stock_restocked" => {
-                    let Pieces { item_id, quantity } = serde_json::from_str(data)?;
-                    StockEvent::Restocked { item: item_id, quantity }
-                }
-                "reservation_made" | "reservation_returned" | "reservation_sold" => {
-                    let ReservationBody { order_id: order, lines } = serde_json::from_str(data)?;
-                    match name {
-                        "reservation_made" => StockEvent::Reserved { order, lines },
-                        "reservation_returned" => StockEvent::Returned { order, lines },
-                        _ => StockEvent::Sold { order, lines },
-                    }
-                }
-                _ => return Ok(None),
-            }))
-        };
-        match read() {
-            Ok(Some(event)) => Ok(event),
-            Ok(None) => Err(UnreadableEvent { name: name.to_owned(), source: None }),
-            Err(source) => Err(UnreadableEvent { name: name.to_owned(), source: Some(source) }),
-        }
     }
 }
 
@@ -375,6 +291,30 @@ mod tests {
             stock.decide(&StockCommand::Restock { item: SOUP, quantity: 1 }),
             Err(StockRefusal::NotCounted(SOUP))
         );
+    }
+
+    #[test]
+    fn what_is_set_aside_stays_so_while_an_item_is_not_counted() {
+        let uncounted = StockCommand::SetLevel { item: SOUP, available: None };
+        let stock = given([with_soup(5), reserve(1, 2), uncounted, with_soup(10)]);
+        assert_eq!(stock.level(SOUP), Some(Level { available: 10, reserved: 2 }));
+        let sold = stock.decide(&StockCommand::Sell { order: order(1) }).unwrap().unwrap();
+        assert_eq!(stock.after(&sold).unwrap().level(SOUP), Some(Level { available: 10, reserved: 0 }));
+    }
+
+    #[test]
+    fn what_is_set_aside_still_finds_room_when_it_comes_back() {
+        let stock = given([with_soup(MAX_LEVEL), reserve(1, MAX_LEVEL)]);
+        assert_eq!(stock.decide(&with_soup(1)), Err(StockRefusal::TooMany));
+    }
+
+    #[test]
+    fn the_first_line_that_is_short_is_the_one_that_is_named() {
+        let tea = |n| ItemId::new(Uuid::from_u128(n));
+        let short: Vec<_> = (2..40).map(|n| Pieces { item_id: tea(n), quantity: 1 }).collect();
+        let empty = short.iter().map(|line| StockCommand::SetLevel { item: line.item_id, available: Some(0) });
+        let all = StockCommand::Reserve { order: order(1), lines: short.clone() };
+        assert_eq!(given(empty).decide(&all), Err(StockRefusal::OutOfStock(tea(2))));
     }
 
     #[test]

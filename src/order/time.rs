@@ -31,7 +31,7 @@ impl Add<Seconds> for Timestamp {
     type Output = Timestamp;
 
     fn add(self, span: Seconds) -> Timestamp {
-        Timestamp(self.0.saturating_add(i64::from(span.0) * 1_000_000))
+        Timestamp(self.0.saturating_add(i64::from(span.0).saturating_mul(1_000_000)))
     }
 }
 

@@ -77,7 +77,8 @@ pub(crate) async fn answer_from_journal(
         // Between two events of one command nobody was answered: look only where a command ended.
         if let Some(order) = order.as_ref().filter(|order| order.version >= version) {
             let next = history.get(order.version as usize);
-            let command_ended = history.get(order.version as usize - 1).map(|row| row.command) != next.map(|row| row.command);
+            let command_ended =
+                history.get(order.version as usize - 1).map(|row| row.command) != next.map(|row| row.command);
             if command_ended && order.has_answer_for(command) {
                 return Ok(Some(order.clone()));
             }
@@ -141,8 +142,7 @@ impl OrderActor {
     fn answer_late(&mut self, ctx: &mut Context<Self>) {
         let Some(order) = self.order.clone() else { return };
         let patience = self.world.pace.answer_within;
-        let waits_for_payment =
-            |waiting: &Unanswered| matches!(waiting.command, CommandName::Place | CommandName::Pay);
+        let waits_for_payment = |waiting: &Unanswered| matches!(waiting.command, CommandName::Place | CommandName::Pay);
         if self.unanswered.iter().any(waits_for_payment) {
             let why = Text::literal("no_answer_in_time");
             let attempt = order.payment.attempt;

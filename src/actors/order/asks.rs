@@ -19,8 +19,8 @@ use crate::actors::rider::NoteInBook;
 use crate::actors::store::{KeepStock, StopPreparation};
 use crate::actors::world::{Pace, World};
 use crate::order::{
-    CommandName, Order, OrderCommand, OrderId, PaymentOperation, Pieces, Request, RiderCommand, RiderFull, StockCommand,
-    StockRefusal, Text, provider_key,
+    CommandName, Order, OrderCommand, OrderId, PaymentOperation, Pieces, Request, RiderCommand, RiderFull,
+    StockCommand, StockRefusal, Text, provider_key,
 };
 
 /// What is under way, and how often it was tried.
@@ -198,8 +198,13 @@ async fn ask_world(world: World, order: Arc<Order>, request: Request, fresh: boo
         Request::ReserveStock => {
             let lines = order.placement.lines.iter();
             let lines = lines.map(|line| Pieces { item_id: line.item_id, quantity: line.quantity }).collect();
-            keep_stock(&world, &order, StockCommand::Reserve { order: order.id, lines }, OrderCommand::NoteStockReserved)
-                .await
+            keep_stock(
+                &world,
+                &order,
+                StockCommand::Reserve { order: order.id, lines },
+                OrderCommand::NoteStockReserved,
+            )
+            .await
         }
         Request::ReturnStock => {
             let give_back = StockCommand::Return { order: order.id };
@@ -210,7 +215,11 @@ async fn ask_world(world: World, order: Arc<Order>, request: Request, fresh: boo
         }
         Request::Pay { operation, attempt } => pay(&world, &order, operation, attempt, fresh).await,
         Request::RetryPayment => {
-            if world.gate.is_open() { Outcome::AGAIN } else { Outcome::settled(OrderCommand::Pay { token: None }) }
+            if world.gate.is_open() {
+                Outcome::AGAIN
+            } else {
+                Outcome::settled(OrderCommand::Pay { token: None })
+            }
         }
         Request::StopPreparation => {
             let stop = To { id: order.placement.store.id, origin: None, message: StopPreparation { order: order.id } };

@@ -24,7 +24,9 @@ use super::world::World;
 use crate::order::{
     self, CommandId, CommandName, NoStep, Order, OrderCommand, OrderEvent, OrderId, Party, Rejection, Step, Timestamp,
 };
-use crate::store::{Answer, AnswerKey, Append, Committed, Due, NewEvent, NotAppended, Position, Recorded, Shard, StreamId};
+use crate::store::{
+    Answer, AnswerKey, Append, Committed, Due, NewEvent, NotAppended, Position, Recorded, Shard, StreamId,
+};
 
 /// Asks an order to carry out a command.
 #[derive(Clone, Debug, Message)]
@@ -240,7 +242,9 @@ impl OrderActor {
             let committed = match outcome {
                 Ok(Ok(committed)) => committed,
                 Ok(Err(error)) => return actor.not_written(error, reply, ctx),
-                Err(refusal) if refusal.is_definite() => return actor.refused(ExecuteError::Refused(refusal), reply, ctx),
+                Err(refusal) if refusal.is_definite() => {
+                    return actor.refused(ExecuteError::Refused(refusal), reply, ctx);
+                }
                 Err(_) => return actor.lost(reply, ctx),
             };
             crate::crash::point("order.after_write");

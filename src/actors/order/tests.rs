@@ -155,7 +155,12 @@ fn placement() -> SharedPlacement {
     let point = Point::new(37.5, 127.0).unwrap();
     let text = |text: &'static str| Text::literal(text);
     Arc::new(Placement {
-        store: StoreRef { id: StoreId::new(Uuid::from_u128(1)), name: Text::literal("Noodles"), owner: OwnerId(subject("mario")), point },
+        store: StoreRef {
+            id: StoreId::new(Uuid::from_u128(1)),
+            name: Text::literal("Noodles"),
+            owner: OwnerId(subject("mario")),
+            point,
+        },
         customer_id: CustomerId(subject("alice")),
         policy: Arc::new(ServicePolicy::preset(Preset::FoodDelivery)),
         lines: vec![Line {

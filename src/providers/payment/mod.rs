@@ -29,8 +29,12 @@ pub struct PaymentRequest {
 pub enum PaymentAnswer {
     Done,
     /// Definitely not done, and it never will be under this key.
-    Declined { code: Text<80> },
-    Unknown { why: &'static str },
+    Declined {
+        code: Text<80>,
+    },
+    Unknown {
+        why: &'static str,
+    },
 }
 
 /// Boxed so that providers can be chosen at start.

@@ -20,9 +20,9 @@ use crate::store::{AnswerKey, Append, Committed, DbError, Due, NotAppended, Posi
 /// For each member of a batch why it is left out, if it is.
 pub(super) type Verdicts = Vec<Option<NotAppended>>;
 
-/// How many events lie between two milestones at least: a reader looks at as many in vain, in the worst case, and a
-/// milestone takes about 400 bytes.
-pub(super) const MILESTONE: i64 = 256;
+/// A milestone is set by the batch that reaches the next multiple of this. A reader looks in vain at so many events
+/// at most, and a batch; a milestone takes about 400 bytes.
+const MILESTONE: i64 = 256;
 
 impl Writer {
     pub(crate) async fn append(&mut self, batch: &[Append]) -> Result<Vec<Result<Committed, NotAppended>>, DbError> {

@@ -7,6 +7,7 @@ use std::path::Path;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
+use super::classify::at_commit;
 use super::open::OLDEST_SQLITE;
 use crate::store::conformance::{Place, append, append_one, whole_journal};
 use crate::store::{Append, Cursor, DbError, OpenError, Writer};
@@ -75,7 +76,8 @@ async fn nobody_else_may_look_at_the_files() {
 
 #[tokio::test]
 async fn a_reader_cannot_write() {
-    let engine = Place::fresh().open().await;
+    let place = Place::fresh();
+    let engine = place.open().await;
     let crate::store::Readers::Sqlite(readers) = &engine.readers;
     let written = sqlx::query("update shards set epoch = 9").execute(&readers.pool).await;
     assert!(matches!(super::classify::definite(written.unwrap_err()), DbError::ReadOnly(_)));
@@ -194,6 +196,44 @@ async fn a_full_disk_refuses_appends_and_still_reads() {
 
     limit_pages(&mut engine.writer, 1_000_000).await;
     assert!(engine.writer.append(&[append(3, 0, 1), large]).await.unwrap().iter().all(Result::is_ok));
+}
+
+#[tokio::test]
+async fn an_error_at_commit_is_definite_only_after_a_rollback() {
+    let place = Place::fresh();
+    let mut engine = place.open().await;
+    limit_pages(&mut engine.writer, 1).await;
+    let full = async |writer: &mut Writer| {
+        let Writer::Sqlite(writer) = writer;
+        let mut connection = writer.begin().await.unwrap();
+        let blow_up = "insert into milestones (id, marks) values (1, hex(zeroblob(100000)))";
+        sqlx::query(blow_up).execute(&mut connection).await.unwrap_err()
+    };
+    assert!(matches!(at_commit(full(&mut engine.writer).await, false), DbError::Unknown(_)));
+    limit_pages(&mut engine.writer, 1).await;
+    assert!(matches!(at_commit(full(&mut engine.writer).await, true), DbError::Full(_)));
+    assert!(matches!(at_commit(sqlx::Error::WorkerCrashed, true), DbError::Unknown(_)));
+}
+
+#[tokio::test]
+async fn milestones_say_where_the_shards_stood() {
+    let place = Place::fresh();
+    with_events(&place, 20).await;
+    let engine = place.open().await;
+    let crate::store::Readers::Sqlite(readers) = &engine.readers;
+    let milestones: Vec<(i64, String)> =
+        sqlx::query_as("select id, marks from milestones order by id").fetch_all(&readers.pool).await.unwrap();
+    assert_eq!(milestones.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [300, 550, 800], "batches of 50 past 256s");
+
+    let mut stood = Cursor::start();
+    let mut milestones = milestones.into_iter().peekable();
+    for (count, event) in whole_journal(&engine.readers).await.into_iter().enumerate() {
+        stood.advance(event.position);
+        if let Some((_, marks)) = milestones.next_if(|(id, _)| *id == count as i64 + 1) {
+            assert_eq!(super::views::cursor_from(&marks).unwrap(), stood);
+        }
+    }
+    assert_eq!(milestones.next(), None);
 }
 
 /// SQLite does not go below the number of pages that there are, so 1 means: not one more.

@@ -1,0 +1,52 @@
+//! The figures of the embedded default, each beside what the same machine does without us in the same minute.
+//!
+//! `cargo bench` runs all; `cargo bench -- lifecycles` one of them. No figure is a test: machines drift, so compare
+//! the ratios, and only figures of one run.
+
+mod client;
+mod journal;
+mod lifecycles;
+mod memory;
+mod over_http;
+mod town;
+
+use std::time::Duration;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// How long each measurement runs. Long enough for several hundred commits, short enough to be repeated.
+const RUN: Duration = Duration::from_secs(6);
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if let [flag, directory] = &arguments[..]
+        && flag == "--awake"
+    {
+        return memory::awake(directory.as_ref());
+    }
+    let wanted = |name: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == name);
+    println!("baedal on SQLite, {} cores, every answer after its fsync\n", num_cores());
+    if wanted("journal") {
+        journal::measure();
+    }
+    if wanted("lifecycles") {
+        lifecycles::measure();
+    }
+    if wanted("http") {
+        over_http::measure();
+    }
+    if wanted("memory") {
+        memory::measure();
+    }
+}
+
+fn num_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Where the data of a measurement goes: beside the build, on a real disk, never in memory.
+fn scratch() -> tempfile::TempDir {
+    let target = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    tempfile::tempdir_in(target).expect("the target directory can be written")
+}

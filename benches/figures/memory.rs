@@ -1,0 +1,97 @@
+//! What a live order costs in memory, and how fast orders wake: after a start, and one by one.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use baedal::order::{CustomerId, OrderId, Party, PaymentMethod};
+use baedal::store::AnswerKey;
+use futures_util::StreamExt;
+use futures_util::stream;
+use uuid::Uuid;
+
+use crate::{scratch, town};
+
+const ORDERS: u64 = 100_000;
+
+pub fn measure() {
+    let data = scratch();
+    actix_web::rt::System::new().block_on(place_all(data.path()));
+    // Another process, so that nothing of the placing is in its memory.
+    let this = std::env::current_exe().expect("the program has a path");
+    let status = Command::new(this).arg("--awake").arg(data.path()).status().expect("it starts");
+    assert!(status.success(), "waking failed");
+}
+
+async fn place_all(directory: &Path) {
+    let (system, threads) = town::start(directory, &town::config()).await;
+    let policy = town::policy();
+    stream::iter(0..ORDERS)
+        .for_each_concurrent(512, |number| {
+            let (orders, policy) = (system.orders.clone(), policy.clone());
+            async move {
+                let customer = Party::Customer(CustomerId(town::subject(&format!("customer-{}", number % 50_000))));
+                let placement = town::placement(number, PaymentMethod::OnDelivery, &policy);
+                let key = AnswerKey { key: Uuid::now_v7(), fingerprint: 1 };
+                orders.place(placement, customer, key).await.expect("the order is taken");
+            }
+        })
+        .await;
+    drop(system);
+    threads.stop();
+}
+
+/// Opens a directory full of open orders and watches them wake.
+pub fn awake(directory: &Path) {
+    actix_web::rt::System::new().block_on(async {
+        let before = resident_bytes();
+        let started = Instant::now();
+        let mut config = town::config();
+        config.orders.idle_after_s = baedal::config::Secs(2);
+        let (system, threads) = town::start(directory, &config).await;
+        let ready = started.elapsed();
+        let live =
+            async || system.operations.orders.ask(baedal::actors::TakeCensus).await.map_or(0, |census| census.live);
+        while (live().await as u64) < ORDERS {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let took = started.elapsed();
+        let bytes = resident_bytes().saturating_sub(before) / ORDERS;
+        println!(
+            "start with {ORDERS} open orders           ready in {:.2} s, all awake in {:.2} s   {:>8.0} orders/s",
+            ready.as_secs_f64(),
+            took.as_secs_f64(),
+            ORDERS as f64 / took.as_secs_f64()
+        );
+        println!("one live order, registry included          {bytes:>8} bytes");
+
+        while live().await > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let ids = open_orders(&system, 20_000).await;
+        let started = Instant::now();
+        stream::iter(&ids)
+            .for_each_concurrent(64, |id| {
+                let orders = system.orders.clone();
+                async move { assert!(orders.order(*id).await.expect("it answers").is_some()) }
+            })
+            .await;
+        let rate = ids.len() as f64 / started.elapsed().as_secs_f64();
+        println!("retired orders asked for one by one        {rate:>8.0} orders/s");
+        drop(system);
+        threads.stop();
+    });
+}
+
+async fn open_orders(system: &baedal::actors::System, limit: usize) -> Vec<OrderId> {
+    let page = system.readers.open_streams(None, limit).await.expect("the journal can be read");
+    page.into_iter().map(|open| OrderId::new(open.stream.id)).collect()
+}
+
+/// VmRSS of this process (Linux).
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+    let kib: u64 = line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or(0);
+    kib * 1024
+}
