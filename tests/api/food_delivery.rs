@@ -58,7 +58,8 @@ async fn s0_f2_cash_is_due_on_delivery_and_collected_by_the_rider() {
 async fn s0_f2_a_declined_card_ends_the_order_and_takes_nothing() {
     let app = TestApp::start().await;
     let life = Life::at(&app, PRESET).await;
-    let refused = app.place(&life.customer, &life.shop.order_with_card("declined")).await.refused(402, "payment_declined");
+    let refused =
+        app.place(&life.customer, &life.shop.order_with_card("declined")).await.refused(402, "payment_declined");
     let ended = app.wait_until_settled(&refused.order_id()).await;
     assert_eq!((&ended["status"], &ended["payment"]["status"]), (&json!("cancelled"), &json!("declined")));
     assert_eq!(ended["cancellation"]["reason"], "payment_declined");
@@ -93,7 +94,8 @@ async fn s0_f4_the_owner_accepts_or_rejects_it() {
     let rejected = app.reject(&life.shop.owner, &refused, "the stove is broken").await.ok();
     assert_eq!(rejected["status"], "rejected");
     let settled = app.wait_until_settled(&refused).await;
-    let cancellation = json!({"by": "store", "reason": "store_rejected", "note": "the stove is broken", "settled": true});
+    let cancellation =
+        json!({"by": "store", "reason": "store_rejected", "note": "the stove is broken", "settled": true});
     assert_eq!(settled["cancellation"], cancellation);
     assert_eq!(settled["payment"]["status"], "voided");
     app.ledger(&refused).await.keeps_nothing();

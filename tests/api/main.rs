@@ -5,12 +5,25 @@
 
 // Nothing of a test binary is reachable from elsewhere, whatever its visibility says.
 #![allow(unreachable_pub)]
+// What is not there fails the test, and the line says which.
+#![allow(clippy::unwrap_used)]
 
 mod helpers;
 
+mod access;
+mod commands;
+mod deadlines;
+mod feeds;
 mod food_delivery;
+mod idempotency;
+mod non_functional;
+mod overload;
 mod pages;
+mod placing;
 mod quick_service;
+mod recovery;
 mod restaurant;
 mod retail;
+mod riders;
+mod stock;
 mod store_delivered;

@@ -113,7 +113,8 @@ async fn metrics_count_what_was_asked() {
     let metrics = app.open("/metrics").await;
     let text = metrics.body.as_str().expect("metrics are text").to_owned();
     assert!(text.lines().any(|line| line.contains("route=\"/livez\"") && line.ends_with(" 1")), "{text}");
-    let names: HashSet<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let names: HashSet<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     assert!(names.iter().any(|name| name.contains("journal")), "{names:?}");
 }
 

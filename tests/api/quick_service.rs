@@ -15,7 +15,10 @@ async fn s2_f1_a_customer_submits_a_parcel() {
         "pick_up": place("5 Mapo-daero", STORE_AT)});
     let order = app.place(&life.customer, &order).await.created();
     assert_eq!(order["parcel"]["weight_g"], 4_200);
-    assert_eq!((&order["parcel"]["size"], &order["parcel"]["pick_up"]["text"]), (&json!("large"), &json!("5 Mapo-daero")));
+    assert_eq!(
+        (&order["parcel"]["size"], &order["parcel"]["pick_up"]["text"]),
+        (&json!("large"), &json!("5 Mapo-daero"))
+    );
     assert_eq!(order["destination"]["text"], "7 Samcheong-ro");
     assert_eq!(order["total"]["amount"], 2_500, "the price of the service");
 }

@@ -114,12 +114,8 @@ impl TestApp {
 
     /// Stops as a service manager would, and checks everything.
     pub fn stop(&mut self) -> VerifyReport {
-        let mut server = self.server.take().expect("a server is running");
-        server.terminate();
-        let status = server.wait();
-        assert!(status.success(), "the server ended with {status}:\n{}", server.log());
-        self.check_log(&server.log());
-        VerifyReport::of(&self.data_dir())
+        self.tell_to_stop();
+        self.wait_for_end()
     }
 
     /// Ends the process at once, as a crash does.
@@ -137,8 +133,18 @@ impl TestApp {
         crashed
     }
 
-    pub fn server(&mut self) -> &mut Server {
-        self.server.as_mut().expect("a server is running")
+    /// Asks the server to stop, as a service manager does, without waiting.
+    pub fn tell_to_stop(&self) {
+        self.server.as_ref().expect("a server is running").terminate();
+    }
+
+    /// Waits for a server that was told to stop, and checks everything.
+    pub fn wait_for_end(&mut self) -> VerifyReport {
+        let mut server = self.server.take().expect("a server was running");
+        let status = server.wait();
+        assert!(status.success(), "the server ended with {status}:\n{}", server.log());
+        self.check_log(&server.log());
+        VerifyReport::of(&self.data_dir())
     }
 
     fn check_log(&self, log: &str) {

@@ -19,7 +19,10 @@ pub struct Feed {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Frame {
     Json(Value),
-    Closed { code: u16, reason: String },
+    Closed {
+        code: u16,
+        reason: String,
+    },
     /// The connection ended without a word.
     Gone,
 }

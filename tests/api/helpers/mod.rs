@@ -15,13 +15,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-pub use answer::{Answer, Problem};
+pub use answer::Answer;
 pub use app::{Options, TestApp};
-pub use feed::{Feed, Frame, feed_request};
+pub use feed::{Feed, feed_request};
 pub use ledger::Ledger;
-pub use life::{Life, Step};
+pub use life::Life;
 pub use people::Person;
-pub use server::{Server, VerifyReport, baedal};
+pub use server::baedal;
 pub use shops::{CUSTOMER_AT, STORE_AT, Shop, item, place};
 
 /// How long anything may take before a test gives up: far above what is ever needed, so that a busy machine fails
