@@ -42,8 +42,9 @@ pub fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
         let (system, threads) = actors::start(config, engine, clock, sandbox, report).await?;
         actix_web::rt::spawn(metrics.clone().keep_up());
 
-        let services = Services::new(config, &key, readiness.clone(), metrics);
+        let services = Services::new(config, &key, readiness.clone(), metrics, system.clone());
         services.issuer.self_test(&services.verifier)?;
+        let closing = services.closing.clone();
         let server = http::serve(listener, &config.http, services)?;
         let handle = server.handle();
         let serving = actix_web::rt::spawn(server);
@@ -55,6 +56,7 @@ pub fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
         tracing::info!("stopping: no new requests, finishing those under way");
         readiness.drain();
         tokio::time::sleep(LEAVE).await;
+        closing.send_replace(true);
         handle.stop(true).await;
         serving.await.context("the server ended in a panic")??;
         stop(system, threads).await;

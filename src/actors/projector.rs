@@ -134,6 +134,7 @@ pub fn row(order: &Order, clock: &Clock) -> OrderRow {
         store: order.placement.store.id,
         rider: order.rider().cloned(),
         status: order.status().as_str().to_owned(),
+        submitted: order.is_shown_to_store(),
         live: !order.is_closed(),
         delivery_status: order.delivery.status().as_str().to_owned(),
         attention: order.attention().map(str::to_owned),

@@ -16,7 +16,7 @@ use super::clock::Clock;
 use super::deadlines::Deadlines;
 use super::dispatch::{DispatchActor, FindRider, Fold, Nearby, NotePresence, PresenceOf};
 use super::feed::{Feed, Hub};
-use super::follow::Follower;
+use super::follow::{FollowError, Follower};
 use super::housekeeping;
 use super::journal::{Between, JournalActor, Write, WriteReport};
 use super::ledger::{LedgerWorld, ReadBook};
@@ -33,7 +33,7 @@ use super::tail::{News, Tail};
 use super::wake::wake_open_orders;
 use super::world::{Pace, Reach, World};
 use crate::config::{self, Config};
-use crate::order::{OrderId, RiderBook, Stock, replay};
+use crate::order::{OrderId, RiderBook, Stock, StockEvent, StoreId, replay};
 use crate::providers::payment::Sandbox;
 use crate::store::{Engine, Reader, Readers, StreamId, StreamKind, Views};
 
@@ -394,6 +394,28 @@ async fn on<T: Send + 'static>(thread: &Arbiter, make: impl FnOnce() -> T + Send
     let started = thread.spawn_fn(move || drop(tell.send(make())));
     anyhow::ensure!(started, "a thread ended before it began");
     told.await.context("a part of the system could not be started")
+}
+
+impl System {
+    /// A store's stock as it stood at a version of its book.
+    pub async fn stock_at(&self, store: StoreId, version: u32) -> Result<Stock, FollowError> {
+        let stream = StreamId::stock(store);
+        let mut stock = Stock::default();
+        while stock.version() < version {
+            let wanted = (version - stock.version()).min(2_000) as usize;
+            let page = self.readers.stream_page(stream, stock.version(), wanted).await?;
+            let unreadable = |position, what: String| FollowError::Unreadable { stream, position, what };
+            if page.is_empty() {
+                break;
+            }
+            for row in page {
+                let event = StockEvent::read(&row.name, &row.data);
+                let event = event.map_err(|error| unreadable(row.position, error.to_string()))?;
+                stock = stock.after(&event).map_err(|error| unreadable(row.position, error.to_string()))?;
+            }
+        }
+        Ok(stock)
+    }
 }
 
 impl Operations {

@@ -91,6 +91,9 @@ codes! {
     OrderNotFound "order_not_found" 404 "There is no such order",
         "No order has this id, or it is not yours to know about: the two are not told apart.",
         "Check the id and the token.";
+    StoreNotFound "store_not_found" 404 "There is no such store",
+        "No store has this id, or it is not yours to change: the two are not told apart.",
+        "Check the id and the token.";
     MethodNotAllowed "method_not_allowed" 405 "Not with this method",
         "The path exists, but not for this method.",
         "The Allow header lists the methods that the path has.";
@@ -110,6 +113,15 @@ codes! {
     NotByPolicy "not_by_policy" 409 "Not at this store",
         "The store's policy does not have this step. Nothing was changed.",
         "Issue one of the allowed commands.";
+    StoreClosed "store_closed" 409 "The store is closed",
+        "The store takes no orders now. Nothing was changed.",
+        "Choose another store, or come back when it is open.";
+    StorePaused "store_paused" 409 "The store pauses",
+        "The store takes no orders for a while; the detail says until when. Nothing was changed.",
+        "Choose another store, or come back then.";
+    ChangedMeanwhile "changed_meanwhile" 409 "Someone else has changed it",
+        "What was to be changed is not any more as it was when the request came. Nothing was changed.",
+        "Read it again and repeat the change if it is still wanted.";
     DeliveryTaken "delivery_taken" 409 "Another rider has it",
         "Another rider was faster. Nothing was changed.",
         "Look for another delivery.";
@@ -125,6 +137,9 @@ codes! {
     OutOfStock "out_of_stock" 409 "Not in stock",
         "The store has less than was ordered. The order was ended; it is listed with the past orders.",
         "Read the menu and place another order with a fresh Idempotency-Key.";
+    Stale "stale" 412 "The order has moved on",
+        "The order is not at the version of If-Match any more. Nothing was changed.",
+        "Read the order, and repeat the command with its new version if it is still wanted.";
     BodyTooLarge "body_too_large" 413 "The body is too large",
         "The body has more bytes than the server reads. Nothing was changed.",
         "Send less. The limit is in the detail.";
@@ -153,6 +168,9 @@ codes! {
     ServiceUnavailable "service_unavailable" 503 "The service cannot work now",
         "What is needed to carry out the request is not there at the moment. Nothing was changed.",
         "Repeat after as long as Retry-After says.";
+    Quarantined "quarantined" 503 "Out of service for now",
+        "What the request is about failed three times over one command and waits for an operator. Nothing was changed.",
+        "Repeat later; tell the operator if it stays so.";
     OutcomeUnknown "outcome_unknown" 504 "The outcome is not known",
         "The answer did not come in time. The request may have been applied, or may still be.",
         "Repeat with the same Idempotency-Key: what was applied is not applied again, and you get its answer.";

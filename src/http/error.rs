@@ -29,6 +29,7 @@ struct Refusal {
     order_status: Option<&'static str>,
     allowed: Option<Vec<&'static str>>,
     methods: Option<&'static str>,
+    replayed: bool,
 }
 
 /// Seconds that a refused caller is asked to wait: spread by chance, so that those who were refused together do
@@ -45,6 +46,7 @@ impl ApiError {
             order_status: None,
             allowed: None,
             methods: None,
+            replayed: false,
         }))
     }
 
@@ -69,6 +71,12 @@ impl ApiError {
     pub fn in_state(mut self, order_status: &'static str, allowed: Vec<&'static str>) -> Self {
         self.0.order_status = Some(order_status);
         self.0.allowed = Some(allowed);
+        self
+    }
+
+    /// This is what was answered to the same request before.
+    pub fn replayed(mut self) -> Self {
+        self.0.replayed = true;
         self
     }
 
@@ -113,6 +121,12 @@ impl ApiError {
         answer.content_type("application/problem+json");
         if code.passes_soon() {
             answer.insert_header((RETRY_AFTER, fastrand::u32(RETRY_AFTER_S)));
+        }
+        if refusal.replayed {
+            answer.insert_header(("idempotency-replayed", "true"));
+        }
+        if code == Code::OutcomeUnknown {
+            answer.insert_header(("x-outcome", "unknown"));
         }
         if let Some(methods) = refusal.methods {
             answer.insert_header((ALLOW, HeaderValue::from_static(methods)));

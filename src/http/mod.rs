@@ -5,18 +5,31 @@
 //! `actors`. Nothing here writes to the journal.
 
 mod around;
+mod asked;
 mod caller;
 mod code;
 mod docs;
 mod error;
 mod extract;
+mod feed;
 mod health;
 mod idempotency;
+mod lists;
 mod measure;
+mod menu;
+mod near;
+mod operations;
+mod orders;
+mod outcome;
 mod pages;
+mod placing;
 mod problem;
+mod remembered;
+mod riders;
 mod route;
+mod schemas;
 mod server;
+mod stores;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -46,4 +59,47 @@ routes! {
     "/problems/{code}"          => { GET pages::problem }
     "/.well-known/jwks.json"    => { GET tokens::jwks }
     "/v1/tokens"                => { POST tokens::issue }
+
+    "/v1/stores"                                        => { GET stores::list, POST stores::create }
+    "/v1/stores/{store_id}"                             => { GET stores::read, PATCH stores::change }
+    "/v1/stores/{store_id}/menu"                        => { GET menu::read }
+    "/v1/stores/{store_id}/menu/{item_id}"              => { PUT menu::put, DELETE menu::remove }
+    "/v1/stores/{store_id}/menu/{item_id}/restock"      => { POST menu::restock }
+    "/v1/stores/{store_id}/riders/{rider_id}"           => { PUT menu::put_rider, DELETE menu::remove_rider }
+    "/v1/stores/{store_id}/orders"                      => { GET lists::store_board }
+
+    "/v1/orders"                                        => { POST placing::place }
+    "/v1/orders/{order_id}"                             => { GET orders::read }
+    "/v1/orders/{order_id}/events"                      => { GET orders::history }
+    "/v1/orders/{order_id}/cancel"                      => { POST orders::cancel }
+    "/v1/orders/{order_id}/pay"                         => { POST orders::pay }
+    "/v1/orders/{order_id}/confirm"                     => { POST orders::confirm }
+    "/v1/orders/{order_id}/accept"                      => { POST orders::accept }
+    "/v1/orders/{order_id}/reject"                      => { POST orders::reject }
+    "/v1/orders/{order_id}/start-preparation"           => { POST orders::start_preparation }
+    "/v1/orders/{order_id}/finish-preparation"          => { POST orders::finish_preparation }
+    "/v1/orders/{order_id}/assign"                      => { POST orders::assign }
+    "/v1/orders/{order_id}/depart"                      => { POST orders::depart }
+    "/v1/orders/{order_id}/claim"                       => { POST orders::claim }
+    "/v1/orders/{order_id}/accept-delivery"             => { POST orders::accept_delivery }
+    "/v1/orders/{order_id}/decline-delivery"            => { POST orders::decline_delivery }
+    "/v1/orders/{order_id}/pick-up"                     => { POST orders::pick_up }
+    "/v1/orders/{order_id}/deliver"                     => { POST orders::deliver }
+
+    "/v1/my-page"                                       => { GET lists::my_page }
+    "/v1/messages"                                      => { GET lists::messages }
+    "/v1/deliveries"                                    => { GET riders::deliveries }
+    "/v1/riders/me"                                     => { GET riders::me, PUT riders::put_me }
+    "/v1/feed"                                          => { GET feed::open }
+
+    "/v1/operations/mailboxes"                          => { GET operations::mailboxes }
+    "/v1/operations/gates"                              => { GET operations::gates }
+    "/v1/operations/actors"                             => { GET operations::actors }
+    "/v1/operations/quarantine/{kind}/{id}/release"     => { POST operations::release }
+    "/v1/operations/attention"                          => { GET lists::attention }
+    "/v1/operations/dead-letters"                       => { GET operations::dead_letters }
+    "/v1/operations/store-management"                   => { PUT operations::store_management }
+    "/v1/operations/sandbox"                            => { PUT operations::sandbox }
+    "/v1/operations/sandbox/orders/{order_id}"          => { GET operations::sandbox_ledger }
+    "/v1/operations/clock"                              => { PUT operations::clock }
 }

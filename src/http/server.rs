@@ -8,8 +8,10 @@ use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::{App, Error, HttpServer, web};
 use tokio::net::TcpSocket;
+use tokio::sync::watch;
 
 use crate::access::{Issuer, SigningKey, Verifier};
+use crate::actors::System;
 use crate::config::{Access, Config, Http};
 use crate::telemetry::Metrics;
 
@@ -32,6 +34,10 @@ pub struct Services {
     pub readiness: Arc<Readiness>,
     pub running: Arc<Running>,
     pub metrics: Metrics,
+    pub system: System,
+    /// Set when the process stops: live feeds end.
+    pub closing: watch::Sender<bool>,
+    clock: DevelopmentClock,
     jwks: Arc<Jwks>,
     sign_in: Arc<DevelopmentSignIn>,
     body_limits: BodyLimits,
@@ -39,7 +45,7 @@ pub struct Services {
 }
 
 impl Services {
-    pub fn new(config: &Config, key: &SigningKey, readiness: Arc<Readiness>, metrics: Metrics) -> Self {
+    pub fn new(config: &Config, key: &SigningKey, readiness: Arc<Readiness>, metrics: Metrics, system: System) -> Self {
         let Http { body_limit_bytes, body_read_timeout_ms, request_timeout_ms, .. } = config.http;
         Self {
             verifier: Arc::new(Verifier::new(key, &config.access, &config.limits)),
@@ -47,6 +53,9 @@ impl Services {
             readiness,
             running: Running::new(config.limits.running_requests),
             metrics,
+            system,
+            closing: watch::Sender::new(false),
+            clock: DevelopmentClock(config.access.development_clock),
             jwks: Arc::new(Jwks(key.jwks().to_string())),
             sign_in: Arc::new(sign_in(&config.access, config.http.listen.ip())),
             body_limits: BodyLimits { bytes: body_limit_bytes, within: body_read_timeout_ms.duration() },
@@ -54,6 +63,10 @@ impl Services {
         }
     }
 }
+
+/// Whether an operator may set the clock ahead.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DevelopmentClock(pub(super) bool);
 
 fn sign_in(settings: &Access, listening_on: IpAddr) -> DevelopmentSignIn {
     let sign_in = DevelopmentSignIn::new(settings, listening_on);
@@ -94,6 +107,9 @@ pub fn app(
         .app_data(web::Data::from(services.readiness))
         .app_data(web::Data::new(services.running))
         .app_data(web::Data::new(services.metrics))
+        .app_data(web::Data::new(services.system))
+        .app_data(web::Data::new(services.closing))
+        .app_data(web::Data::new(services.clock))
         .app_data(web::Data::from(services.jwks))
         .app_data(web::Data::from(services.sign_in))
         .app_data(services.body_limits)

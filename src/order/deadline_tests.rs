@@ -86,6 +86,8 @@ fn a_preparation_that_takes_two_hours_is_late_and_goes_on() {
 #[test]
 fn preparation_is_late_counting_from_acceptance() {
     let started = given(until(Preset::FoodDelivery, "order_accepted"))
+        .when_at(after(3_000), super::super::Party::System, Command::NoteCaptured { attempt: 1 })
+        .then_names(&["payment_captured"])
         .when_at(after(7_000), store(), Command::StartPreparation)
         .then_names(&["preparation_started"]);
     not_before(started, after(7_200));

@@ -244,7 +244,36 @@ fn a_rider_found_too_late_or_for_someone_else_is_no_news() {
     given(until(Preset::Retail, "rider_assigned")).when_told(found()).then_nothing();
     given(until(Preset::Retail, "preparation_started")).when_told(found()).then_nothing();
     offered(Preset::FoodDelivery).when_told(found()).then_nothing();
-    offered(Preset::Retail).when(customer(), CANCEL).then_names(&["order_cancelled", "delivery_cancelled"]);
+    offered(Preset::Retail)
+        .when(customer(), CANCEL)
+        .then_names(&["order_cancelled", "delivery_cancelled"])
+        .when_told(found())
+        .then_nothing();
+}
+
+#[test]
+fn an_own_rider_who_gave_it_back_is_not_found_again_at_once() {
+    let found = || Command::NoteRiderFound { rider: rider_id() };
+    given(until(Preset::Retail, "rider_assigned"))
+        .when(rider(), Command::DeclineDelivery)
+        .then_names(&["rider_declined", "delivery_offered"])
+        .when_told(found())
+        .then_nothing()
+        .when_told(note_released())
+        .then_names(&["rider_released"])
+        .when_told(found())
+        .then_names(&["rider_assigned"]);
+}
+
+#[test]
+fn a_book_s_yes_that_comes_after_the_end_moves_nothing() {
+    for preset in [Preset::FoodDelivery, Preset::Retail] {
+        given(until(preset, "rider_assigned"))
+            .when(operator(), CANCEL)
+            .then_names(&["order_cancelled"])
+            .when_told(note_held())
+            .then_nothing();
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What an order still needs from the world, as a function of its state alone.
 //!
-//! Asked after every commit and after every restart, so recovery is no path of its own. Whoever is asked drops
-//! repeats by [`Request::id`], and their answer comes back as a command.
+//! Asked after every commit and after every restart, so recovery is no path of its own. Whoever is asked
+//! knows a repeat by what is asked for which order, and their answer comes back as a command.
 
 use super::id::RiderId;
 use super::order::{Assignment, Delivery, Order, OrderState as State, PaymentStatus, Preparation, StockHold};

@@ -7,6 +7,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
 use crate::order::{CommandId, OrderId, RiderId, StoreId, Timestamp};
@@ -207,6 +209,45 @@ impl Cursor {
     }
 }
 
+impl Cursor {
+    /// As text for a client to bring back: base64url of the marks that are not zero, each the shard and the position
+    /// as a variable-length number (LEB128).
+    pub fn encode(&self) -> String {
+        let mut bytes = Vec::with_capacity(SHARDS * 4);
+        for mark in self.marks().filter(|mark| mark.position > 0) {
+            bytes.push(mark.shard.0);
+            let mut rest = mark.position;
+            while rest >= 0x80 {
+                bytes.push(rest as u8 | 0x80);
+                rest >>= 7;
+            }
+            bytes.push(rest as u8);
+        }
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// None for a text that is no cursor.
+    pub fn decode(text: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let mut cursor = Self::start();
+        let mut rest = bytes.iter();
+        while let Some(shard) = rest.next() {
+            let shard = Shard::new(*shard)?;
+            let (mut position, mut shift) = (0_u64, 0);
+            loop {
+                let byte = *rest.next()?;
+                position |= u64::from(byte & 0x7f).checked_shl(shift)?;
+                if byte & 0x80 == 0 {
+                    break;
+                }
+                shift += 7;
+            }
+            cursor.advance(Position { shard, position });
+        }
+        Some(cursor)
+    }
+}
+
 impl fmt::Debug for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.marks().filter(|mark| mark.position > 0).map(|mark| mark.to_string())).finish()
@@ -269,6 +310,19 @@ mod tests {
         assert_eq!([shard(0), shard(1), shard(u128::MAX)], [shard(0), shard(1), shard(u128::MAX)]);
         let spread: std::collections::HashSet<u8> = (0..2_000).map(shard).collect();
         assert_eq!(spread.len(), SHARDS, "every shard is used");
+    }
+
+    #[test]
+    fn a_cursor_reads_back_as_it_was_written() {
+        let mut cursor = Cursor::start();
+        assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor.clone()));
+        for (shard, position) in [(0, 1), (7, 127), (8, 128), (63, u64::MAX >> 1)] {
+            cursor.advance(Position { shard: Shard(shard), position });
+        }
+        assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
+        for bad in ["?", "QA", "AP________________8"] {
+            assert_eq!(Cursor::decode(bad), None, "{bad:?}");
+        }
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub struct OrderRow {
     pub store: StoreId,
     pub rider: Option<RiderId>,
     pub status: String,
+    /// The store may know of it: it is on the board.
+    pub submitted: bool,
     /// On my page under "live" rather than "past".
     pub live: bool,
     /// `offered` puts it among the open deliveries.

@@ -14,7 +14,8 @@ create table order_view (
     delivery_status text    not null,
     attention       text,                                      -- why an operator should look; null: no need
     placed_at       integer not null,                          -- microseconds since 1970 UTC
-    document        text    not null                           -- the order as JSON, for whoever may see all of it
+    document        text    not null,                          -- the order as JSON, for whoever may see all of it
+    submitted       integer not null check (submitted in (0, 1))  -- an unpaid order is not on the store's board
 ) strict;
 
 -- Lists are read newest first, page by page. The columns that never change come without an index of their own

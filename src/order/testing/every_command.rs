@@ -63,6 +63,11 @@ pub(crate) fn every_command(order: &Order) -> Vec<Issued> {
     ]
 }
 
+/// The clock strikes. What that does depends on the time at which it is issued.
+pub(crate) fn clock() -> Issued {
+    issued("time", Party::System, OrderCommand::NoteTime)
+}
+
 /// The moments at which the clock makes a difference: the next thing due, and the deadline behind it.
 pub(crate) fn due_times(order: &Order) -> Vec<Timestamp> {
     let mut times: Vec<_> = order.next_due().into_iter().chain(order.deadline().map(|deadline| deadline.at)).collect();

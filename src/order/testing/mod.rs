@@ -4,9 +4,15 @@
 
 mod every_command;
 mod golden;
+mod liveness;
+mod model;
+mod properties;
+mod provider;
 mod reachable;
+mod shelf;
 mod situations;
 mod transitions;
+mod world;
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::every_command::{Issued, definite_answers, due_times, every_command};
+use super::every_command::{Issued, clock, definite_answers, due_times, every_command};
 use crate::order::order::Assignment;
 use crate::order::testing::*;
 use crate::order::{
@@ -71,10 +71,8 @@ pub(crate) fn walk(placement: Placement) -> Walk {
 }
 
 fn commands_in(order: &Order) -> Vec<(Issued, Timestamp)> {
-    let clock = due_times(order)
-        .into_iter()
-        .map(|at| (Issued { label: "time", by: Party::System, command: OrderCommand::NoteTime }, at));
-    every_command(order).into_iter().map(|issued| (issued, order.updated_at)).chain(clock).collect()
+    let times = due_times(order).into_iter().map(|at| (clock(), at));
+    every_command(order).into_iter().map(|issued| (issued, order.updated_at)).chain(times).collect()
 }
 
 /// The step, unless the command is refused or changes nothing.

@@ -6,13 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::every_command::{Issued, due_times, every_command};
+use super::every_command::{Issued, clock, due_times, every_command};
 use super::reachable::walk;
 use super::situations::{headline, reach, situations};
 use crate::order::testing::*;
 use crate::order::{
-    CommandName, NoStep, Order, OrderCommand, OrderEvent, Party, PartyRole, Preset, Rejection, Request, Status,
-    StockHold, Timestamp, step,
+    CommandName, NoStep, Order, OrderEvent, PartyRole, Preset, Rejection, Request, Status, StockHold, Timestamp, step,
 };
 
 const TABLE: &str = include_str!("../transitions.txt");
@@ -144,12 +143,10 @@ fn paragraph(order: &Arc<Order>, remark: &str, seen: &mut BTreeSet<&'static str>
     let mut text = as_it_stands(order, remark);
     let mut holds: Vec<&str> = Vec::new();
     let mut refused: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    let clock = due_times(order)
-        .into_iter()
-        .map(|at| (Issued { label: "time", by: Party::System, command: OrderCommand::NoteTime }, Some(at)));
+    let times = due_times(order).into_iter().map(|at| (clock(), Some(at)));
     // `claim as someone else` goes without saying after `claim` when they come to the same.
     let said = |list: &[&str], label: &str| list.last().is_some_and(|last| label.starts_with(last));
-    for (issued, at) in every_command(order).into_iter().map(|issued| (issued, None)).chain(clock) {
+    for (issued, at) in every_command(order).into_iter().map(|issued| (issued, None)).chain(times) {
         match verdict(order, &issued, at) {
             Verdict::Changes(events) => {
                 seen.insert(issued.command.name().as_str());

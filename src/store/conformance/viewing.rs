@@ -32,6 +32,7 @@ fn row(n: u128, version: u32) -> OrderRow {
         store: StoreId::new(id(1)),
         rider: None,
         status: "placed".into(),
+        submitted: true,
         live: true,
         delivery_status: "none".into(),
         attention: None,

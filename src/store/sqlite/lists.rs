@@ -17,7 +17,7 @@ macro_rules! list_of_orders {
     ($which:literal) => {
         concat!(
             "select order_id, version, customer, store, rider, status, live, delivery_status, attention, placed_at,
-                    document
+                    document, submitted
                from order_view where (placed_at, order_id) < ($1, $2) and ",
             $which,
             " order by placed_at desc, order_id desc limit $3"
@@ -49,9 +49,9 @@ impl Views {
         let store = store.uuid().as_bytes().to_vec();
         let list = match status {
             Some(status) => {
-                page(list_of_orders!("store = $4 and status = $5"), after, limit).bind(store).bind(status.to_owned())
+                page(list_of_orders!("store = $4 and status = $5 and submitted"), after, limit).bind(store).bind(status.to_owned())
             }
-            None => page(list_of_orders!("store = $4"), after, limit).bind(store),
+            None => page(list_of_orders!("store = $4 and submitted"), after, limit).bind(store),
         };
         self.orders(list).await
     }
@@ -67,7 +67,7 @@ impl Views {
     pub(crate) async fn order(&self, order: OrderId) -> Result<Option<OrderRow>, DbError> {
         let query = sqlx::query(
             "select order_id, version, customer, store, rider, status, live, delivery_status, attention, placed_at,
-                    document
+                    document, submitted
                from order_view where order_id = $1",
         );
         let row = query.bind(order.uuid().as_bytes().to_vec()).fetch_optional(&self.readers).await.map_err(definite)?;
@@ -145,6 +145,7 @@ fn order_row(row: &SqliteRow) -> Result<OrderRow, DbError> {
         store: StoreId::new(uuid(row, 3)?),
         rider: rider.map(|rider| rider.parse()).transpose().map_err(nonsense)?,
         status: row.try_get(5).map_err(definite)?,
+        submitted: row.try_get(11).map_err(definite)?,
         live: row.try_get(6).map_err(definite)?,
         delivery_status: row.try_get(7).map_err(definite)?,
         attention: row.try_get(8).map_err(definite)?,

@@ -19,12 +19,14 @@ pub struct Views {
 
 static PUT_ORDERS: RowsInsert = RowsInsert::new(
     "insert into order_view
-     (order_id, version, customer, store, rider, status, live, delivery_status, attention, placed_at, document)",
-    11,
+     (order_id, version, customer, store, rider, status, live, delivery_status, attention, placed_at, document,
+      submitted)",
+    12,
     // What never changes is not set, so that its index is not touched.
     "on conflict (order_id) do update
         set version = excluded.version, rider = excluded.rider, status = excluded.status, live = excluded.live,
-            delivery_status = excluded.delivery_status, attention = excluded.attention, document = excluded.document
+            delivery_status = excluded.delivery_status, attention = excluded.attention, document = excluded.document,
+            submitted = excluded.submitted
       where excluded.version > order_view.version",
 );
 
@@ -120,7 +122,8 @@ async fn put_orders(connection: &mut SqliteConnection, orders: &[OrderRow]) -> R
                 .bind(row.delivery_status.clone())
                 .bind(row.attention.clone())
                 .bind(row.placed_at.as_micros())
-                .bind(row.document.clone());
+                .bind(row.document.clone())
+                .bind(row.submitted);
         }
         insert.execute(&mut *connection).await?;
     }

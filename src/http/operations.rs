@@ -1,0 +1,216 @@
+//! What operators look at and turn: mailboxes, gates, quarantine, dead letters, the sandbox, the clock.
+
+use std::time::Duration;
+
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::access::{Caller, Role};
+use crate::actors::{Census, Pardon, Pause, System, TakeCensus};
+use crate::order::{OrderId, RiderId, StoreId, Timestamp};
+use crate::providers::payment::{Failure, SandboxMood};
+use crate::store::{MessageFilter, MessageState};
+
+use super::code::Code;
+use super::error::{ApiError, FieldErrors};
+use super::extract::{Body, Path, Query};
+use super::lists::message_page;
+use super::server::DevelopmentClock;
+
+#[derive(Serialize, ToSchema)]
+struct MailboxBody {
+    name: &'static str,
+    capacity: usize,
+    in_use: usize,
+}
+
+/// How full every mailbox is.
+#[utoipa::path(get, path = "/v1/operations/mailboxes", tag = "operations",
+    responses((status = 200, description = "All mailboxes", body = Object)))]
+pub(super) async fn mailboxes(caller: Caller, system: web::Data<System>) -> Result<HttpResponse, ApiError> {
+    caller.must_be(&[Role::Admin])?;
+    let items: Vec<_> = system
+        .operations
+        .mailboxes
+        .iter()
+        .map(|load| MailboxBody { name: load.name(), capacity: load.capacity(), in_use: load.in_use() })
+        .collect();
+    Ok(HttpResponse::Ok().json(serde_json::json!({ "items": items })))
+}
+
+/// The payment gate: closed, half open or open, read off its places.
+#[utoipa::path(get, path = "/v1/operations/gates", tag = "operations",
+    responses((status = 200, description = "All gates", body = Object)))]
+pub(super) async fn gates(caller: Caller, system: web::Data<System>) -> Result<HttpResponse, ApiError> {
+    caller.must_be(&[Role::Admin])?;
+    let gate = &system.operations.gate;
+    let (running, lost, places) = gate.places();
+    Ok(HttpResponse::Ok().json(serde_json::json!({ "items": [{
+        "name": "payment", "state": gate.state().as_str(), "places": places, "running": running, "lost": lost,
+    }] })))
+}
+
+/// Which actors live, which parts are paused, who is quarantined and for which command.
+#[utoipa::path(get, path = "/v1/operations/actors", tag = "operations",
+    responses((status = 200, description = "The three registries", body = Object)))]
+pub(super) async fn actors(caller: Caller, system: web::Data<System>) -> Result<HttpResponse, ApiError> {
+    caller.must_be(&[Role::Admin])?;
+    let operations = &system.operations;
+    let censuses =
+        [operations.orders.ask(TakeCensus).await?, operations.stores.ask(TakeCensus).await?, operations.riders.ask(TakeCensus).await?];
+    let items: Vec<_> = censuses.iter().map(census).collect();
+    Ok(HttpResponse::Ok().json(serde_json::json!({ "items": items, "feeds": system.feed.watchers() })))
+}
+
+fn census(census: &Census) -> serde_json::Value {
+    let quarantined: Vec<_> = census
+        .quarantined
+        .iter()
+        .map(|(id, command)| serde_json::json!({ "id": id, "command": command }))
+        .collect();
+    serde_json::json!({
+        "kind": census.kind, "live": census.live, "paused": census.paused, "quarantined": quarantined,
+    })
+}
+
+/// Gives a quarantined order, store or rider another chance.
+#[utoipa::path(post, path = "/v1/operations/quarantine/{kind}/{id}/release", tag = "operations",
+    params(("kind" = String, Path, description = "order, store or rider"), ("id" = String, Path)),
+    responses((status = 204, description = "It is in service again")))]
+pub(super) async fn release(
+    caller: Caller,
+    system: web::Data<System>,
+    names: Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    caller.must_be(&[Role::Admin])?;
+    let (kind, id) = names.0;
+    let operations = &system.operations;
+    let none = || ApiError::new(Code::NotFound);
+    let was = match kind.as_str() {
+        "order" => operations.pardon_order.ask(Pardon(id.parse::<OrderId>().map_err(|_| none())?)).await?,
+        "store" => operations.pardon_store.ask(Pardon(id.parse::<StoreId>().map_err(|_| none())?)).await?,
+        "rider" => operations.pardon_rider.ask(Pardon(id.parse::<RiderId>().map_err(|_| none())?)).await?,
+        _ => return Err(none()),
+    };
+    if was { Ok(HttpResponse::NoContent().finish()) } else { Err(none()) }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeadLetterQuery {
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+/// Messages that could not be delivered.
+#[utoipa::path(get, path = "/v1/operations/dead-letters", tag = "operations", params(DeadLetterQuery),
+    responses((status = 200, description = "A page of messages", body = Object)))]
+pub(super) async fn dead_letters(
+    caller: Caller,
+    system: web::Data<System>,
+    query: Query<DeadLetterQuery>,
+) -> Result<HttpResponse, ApiError> {
+    caller.must_be(&[Role::Admin])?;
+    let filter = MessageFilter { state: Some(MessageState::Dead), ..MessageFilter::default() };
+    message_page(&system, &filter, "dead-letters", query.0.limit, query.0.cursor.as_deref()).await
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PausedBody {
+    paused: bool,
+}
+
+/// Pauses store management, as for maintenance: orders are still taken, stores' commands wait.
+#[utoipa::path(put, path = "/v1/operations/store-management", tag = "operations", request_body = PausedBody,
+    responses((status = 204, description = "Done")))]
+pub(super) async fn store_management(
+    caller: Caller,
+    system: web::Data<System>,
+    body: Body<PausedBody>,
+) -> Result<HttpResponse, ApiError> {
+    caller.must_be(&[Role::Admin])?;
+    system.operations.pause_stores.ask(Pause(body.into_inner().paused)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SandboxBody {
+    /// Every answer takes between so many and so many milliseconds
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<u64>>)]
+    latency_ms: Option<(u64, u64)>,
+    /// `error`, `hang` or null
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    failure: Option<Failure>,
+}
+
+/// Slows or breaks the sandbox payment provider as a whole.
+#[utoipa::path(put, path = "/v1/operations/sandbox", tag = "operations", request_body = SandboxBody,
+    responses((status = 200, description = "How it behaves now", body = Object)))]
+pub(super) async fn sandbox(
+    caller: Caller,
+    system: web::Data<System>,
+    body: Body<SandboxBody>,
+) -> Result<HttpResponse, ApiError> {
+    caller.must_be(&[Role::Admin])?;
+    let SandboxBody { latency_ms, failure } = body.into_inner();
+    let latency_ms = latency_ms.unwrap_or_default();
+    let mut errors = FieldErrors::default();
+    if latency_ms.0 > latency_ms.1 || latency_ms.1 > 60_000 {
+        errors.refuse("/latency_ms", "out_of_range", "two numbers, the smaller first, at most 60000");
+    }
+    errors.finish()?;
+    let mood = SandboxMood { latency_ms, failure };
+    let sandbox = system.operations.sandbox.as_ref().ok_or_else(|| ApiError::new(Code::NotFound))?;
+    sandbox.set_mood(mood);
+    Ok(HttpResponse::Ok().json(mood))
+}
+
+/// What the sandbox has done for an order: its own books, not ours.
+#[utoipa::path(get, path = "/v1/operations/sandbox/orders/{order_id}", tag = "operations",
+    params(("order_id" = String, Path)), responses((status = 200, description = "Its entries", body = Object)))]
+pub(super) async fn sandbox_ledger(
+    caller: Caller,
+    system: web::Data<System>,
+    order: Path<OrderId>,
+) -> Result<HttpResponse, ApiError> {
+    caller.must_be(&[Role::Admin])?;
+    let sandbox = system.operations.sandbox.as_ref().ok_or_else(|| ApiError::new(Code::NotFound))?;
+    Ok(HttpResponse::Ok().json(serde_json::json!({ "items": sandbox.ledger_of(order.0) })))
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClockBody {
+    #[schema(minimum = 0, maximum = 31536000)]
+    advance_s: u64,
+}
+
+#[derive(Serialize, ToSchema)]
+struct ClockReply {
+    #[schema(value_type = String, format = DateTime)]
+    now: Timestamp,
+}
+
+/// Sets the service's clock ahead, to see deadlines pass. There only where development says so.
+#[utoipa::path(put, path = "/v1/operations/clock", tag = "operations", request_body = ClockBody,
+    responses((status = 200, description = "What time it is now", body = Object)))]
+pub(super) async fn clock(
+    caller: Caller,
+    allowed: web::Data<DevelopmentClock>,
+    system: web::Data<System>,
+    body: Body<ClockBody>,
+) -> Result<HttpResponse, ApiError> {
+    if !allowed.0 {
+        return Err(ApiError::new(Code::NotFound).detail("the development clock is not switched on"));
+    }
+    caller.must_be(&[Role::Admin])?;
+    // A year at a time.
+    let seconds = body.into_inner().advance_s.min(31_536_000);
+    system.clock.advance(Duration::from_secs(seconds));
+    Ok(HttpResponse::Ok().json(ClockReply { now: system.clock.now() }))
+}
