@@ -91,7 +91,7 @@ async fn a_token_that_was_not_signed_here_is_worthless() {
         "x".repeat(10_000),
     ] {
         let forger = Person { token, ..alice.clone() };
-        app.get(&forger, "/v1/operations/sandbox").await.refused(401, "token_invalid");
+        app.get(&forger, "/v1/operations/gates").await.refused(401, "token_invalid");
     }
 }
 

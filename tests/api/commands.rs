@@ -148,10 +148,10 @@ async fn a_command_on_a_stale_version_is_refused() {
         let request = app.request(Method::POST, &format!("/v1/orders/{order}/{command}"));
         request.bearer_auth(&life.shop.owner.token).header("If-Match", version).json(&json!({}))
     };
-    app.send(with_version("accept", "\"1\"")).await.refused(412, "stale_version");
+    app.send(with_version("accept", "\"1\"")).await.refused(412, "stale");
     assert_eq!(app.order(&order).await["status"], "awaiting_acceptance");
     app.send(with_version("accept", &fresh)).await.ok();
-    app.send(with_version("start-preparation", &fresh)).await.refused(412, "stale_version");
+    app.send(with_version("start-preparation", &fresh)).await.refused(412, "stale");
     app.send(with_version("start-preparation", "nonsense")).await.problem();
     app.send(with_version("start-preparation", "*")).await.ok();
 }

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::helpers::{Life, Shop, TestApp};
+use crate::helpers::{Life, TestApp};
 
 fn reminded(history: &[Value], whom: &str) -> usize {
     let told = |event: &&Value| event["type"] == "reminder_given" && event["data"]["to"] == whom;
@@ -98,6 +98,7 @@ async fn an_assigned_rider_who_does_not_answer_is_unassigned() {
     app.accept_delivery(&life.rider, &order).await.refused(404, "order_not_found");
 
     let other = app.rider("other").await;
+    app.hire(&life.shop, &other).await;
     app.assign(&life.shop.owner, &order, &other).await.ok();
     app.accept_delivery(&other, &order).await.ok();
     app.pick_up(&other, &order).await.ok();
@@ -123,7 +124,7 @@ async fn an_order_that_nobody_confirms_is_completed_after_a_reminder() {
     app.advance(43_200).await;
     app.wait_for_status(&order, "completed").await;
     app.wait_until_settled(&order).await;
-    app.ledger(&order).await.was_charged_once(Shop::TOTAL);
+    app.ledger(&order).await.was_charged_once(life.shop.total());
     let completed = app.history(&order).await.into_iter().find(|event| event["type"] == "order_completed").unwrap();
     assert_eq!(completed["data"], json!({"by": "system"}));
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::helpers::{Life, Options, PATIENCE, Shop, TestApp, wait_until};
+use crate::helpers::{Life, Options, PATIENCE, TestApp, wait_until};
 
 #[tokio::test]
 async fn while_payment_hangs_orders_are_deferred_and_everything_else_goes_on() {
@@ -58,24 +58,25 @@ impl TestApp {
 #[tokio::test]
 async fn an_order_that_is_stuck_refuses_the_ninth_who_asks_and_others_are_unharmed() {
     let app = Options::default().set("orders.placement_answer_within_ms", 2_500).start().await;
-    let life = Life::at(&app, "food_delivery").await;
-    app.payment_provider("hang").await;
+    let life = Life::at(&app, "restaurant").await;
     let stuck = life.place(&app).await;
-    let taps = join_all((0..24).map(|_| app.pay(&life.customer, &stuck)));
-    let other = async {
-        let order = app.placed(&life.customer, &life.shop.order_on_delivery()).await;
-        app.accept(&life.shop.owner, &order).await.ok();
-    };
-    let (taps, ()) = tokio::join!(taps, other);
+    app.pause_store_management(true).await;
+    let taps = join_all((0..24).map(|_| app.cancel(&life.customer, &stuck)));
+    let stranger = app.customer("stranger").await;
+    let other = app.get(&stranger, "/v1/my-page");
+    let (taps, other) = tokio::join!(taps, other);
+    other.ok();
     let (waited, refused): (Vec<_>, Vec<_>) = taps.into_iter().partition(|tap| tap.status == 200);
-    assert!(!waited.is_empty() && waited.len() <= 8, "{} waited", waited.len());
-    for refusal in refused {
-        refusal.refused(503, "service_full");
+    assert_eq!(waited.len(), 8, "so many wait at one order for the kitchen's word");
+    for answer in waited {
+        assert_eq!(answer.ok()["cancellation"]["settled"], false);
     }
-    app.payment_provider(json!(null)).await;
-    app.pay(&life.customer, &stuck).await.done();
-    app.wait_for_status(&stuck, "awaiting_acceptance").await;
-    app.ledger(&stuck).await.did_nothing_twice();
+    for answer in refused {
+        answer.refused(503, "service_full");
+    }
+    app.pause_store_management(false).await;
+    app.wait_until_settled(&stuck).await;
+    app.ledger(&stuck).await.keeps_nothing();
 }
 
 #[tokio::test]
@@ -103,7 +104,7 @@ async fn hundreds_of_idle_connections_keep_nobody_out() {
         half_a_head.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n").await.unwrap();
     }
     let order = life.order_in(&app, "completed").await;
-    app.ledger(&order).await.was_charged_once(Shop::TOTAL);
+    app.ledger(&order).await.was_charged_once(life.shop.total());
 }
 
 #[tokio::test]

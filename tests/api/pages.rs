@@ -109,6 +109,7 @@ async fn health_says_alive_and_ready() {
 #[tokio::test]
 async fn metrics_count_what_was_asked() {
     let app = TestApp::start().await;
+    app.store("retail").await;
     app.open("/livez").await;
     let metrics = app.open("/metrics").await;
     let text = metrics.body.as_str().expect("metrics are text").to_owned();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::helpers::{Life, STORE_AT, Shop, TestApp, place};
+use crate::helpers::{Life, STORE_AT, TestApp, place};
 
 const PRESET: &str = "quick_service";
 
@@ -68,6 +68,7 @@ async fn s2_f4_a_rider_who_declines_makes_room_for_another() {
     let life = Life::at(&app, PRESET).await;
     let (desk, order) = (&life.shop.owner, life.order_in(&app, "ready").await);
     let other = app.rider("other").await;
+    app.hire(&life.shop, &other).await;
     app.assign(desk, &order, &life.rider).await.ok();
     app.assign(desk, &order, &other).await.refused(409, "delivery_taken");
     app.accept_delivery(&other, &order).await.refused(404, "order_not_found");
@@ -95,7 +96,7 @@ async fn s2_f5_f6_cancelling_cancels_the_delivery_too() {
     assert_eq!(settled["payment"]["status"], "refunded");
     app.ledger(&order).await.keeps_nothing();
     let mine = app.get(&life.rider, "/v1/riders/me").await.ok();
-    assert_eq!(mine["deliveries"], json!([]));
+    assert_eq!(mine["active_deliveries"], json!([]));
 
     let on_its_way = life.order_in(&app, "picked_up").await;
     app.cancel(&life.customer, &on_its_way).await.refused(409, "wrong_status");
@@ -123,5 +124,5 @@ async fn s2_f9_the_receiver_confirms_receipt() {
     let order = life.order_in(&app, "delivered").await;
     let confirmed: Value = app.confirm(&life.customer, &order).await.ok();
     assert_eq!(confirmed["status"], "completed");
-    app.ledger(&order).await.was_charged_once(Shop::TOTAL);
+    app.ledger(&order).await.was_charged_once(life.shop.total());
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::helpers::{Life, Shop, TestApp, wait_until};
+use crate::helpers::{Life, TestApp, wait_until};
 
 const PRESET: &str = "restaurant";
 
@@ -14,7 +14,7 @@ async fn s4_f1_an_order_starts_cooking_by_itself() {
     assert_eq!((&order["status"], &order["preparation"]["status"]), (&json!("preparing"), &json!("started")));
     assert_eq!(order["payment"]["status"], "captured");
     let order = order["id"].as_str().unwrap();
-    app.ledger(order).await.was_charged_once(Shop::TOTAL);
+    app.ledger(order).await.was_charged_once(life.shop.total());
     for event in ["order_accepted", "preparation_started"] {
         app.wait_for_message(&life.customer, order, event).await;
     }

@@ -63,7 +63,7 @@ async fn a_rider_who_grabs_for_six_at_once_holds_three() {
     }
     assert_eq!(held.len(), AT_MOST);
     let mine = app.get(&life.rider, "/v1/riders/me").await.ok();
-    assert_eq!(mine["deliveries"].as_array().unwrap().len(), AT_MOST, "{mine}");
+    assert_eq!(mine["active_deliveries"].as_array().unwrap().len(), AT_MOST, "{mine}");
 
     let others = app.rider("other").await;
     for order in orders.iter().filter(|order| !held.contains(order)) {
@@ -85,7 +85,7 @@ async fn a_delivered_order_makes_room_for_the_next() {
     app.deliver(&life.rider, &orders[0]).await.ok();
     let freed = || async {
         let mine = app.get(&life.rider, "/v1/riders/me").await.ok();
-        (mine["deliveries"].as_array()?.len() < AT_MOST).then_some(())
+        (mine["active_deliveries"].as_array()?.len() < AT_MOST).then_some(())
     };
     wait_until("the rider's book has room", freed).await;
     let offered = |order: &serde_json::Value| order["delivery"]["status"] == "offered";
@@ -150,7 +150,7 @@ async fn two_desks_cannot_overload_the_same_rider() {
         for (_, order) in &orders {
             assigned += usize::from(app.order(order).await["delivery"]["status"] == "assigned");
         }
-        (mine["deliveries"].as_array()?.len() == AT_MOST && assigned == AT_MOST).then_some(())
+        (mine["active_deliveries"].as_array()?.len() == AT_MOST && assigned == AT_MOST).then_some(())
     };
     wait_until("the rider holds three, and the others wait for another rider", held).await;
 }

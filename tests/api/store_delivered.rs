@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::helpers::{Life, Shop, TestApp, place};
+use crate::helpers::{Life, TestApp, place};
 
 const PRESET: &str = "store_delivered";
 
@@ -42,7 +42,7 @@ async fn s3_f7_the_customers_confirmation_is_also_the_word_that_it_arrived() {
     let order = life.order_in(&app, "picked_up").await;
     let confirmed = app.confirm(&life.customer, &order).await.ok();
     assert_eq!((&confirmed["status"], &confirmed["delivery"]["status"]), (&json!("completed"), &json!("delivered")));
-    app.ledger(&order).await.was_charged_once(Shop::TOTAL);
+    app.ledger(&order).await.was_charged_once(life.shop.total());
     for event in ["delivered", "order_completed"] {
         app.wait_for_message(&life.customer, &order, event).await;
     }

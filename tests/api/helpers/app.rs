@@ -92,9 +92,15 @@ impl TestApp {
 
     /// Starts a server on the same data, after the last one has ended. It has another address.
     pub fn start_again(&mut self) {
+        assert!(self.starts_again(), "the server ended at once");
+    }
+
+    /// The same for a server that may end before it serves, because the test wants it to.
+    pub fn starts_again(&mut self) -> bool {
         assert!(self.server.is_none(), "a server is running");
         let log = self.directory.path().join("server.log");
-        self.server = Some(Server::start(&self.data_dir(), &log, &self.options.environment()));
+        self.server = Server::start(&self.data_dir(), &log, &self.options.environment());
+        self.server.is_some()
     }
 
     /// Changes the settings of the next start.

@@ -21,7 +21,6 @@ pub enum Frame {
     Json(Value),
     Closed {
         code: u16,
-        reason: String,
     },
     /// The connection ended without a word.
     Gone,
@@ -73,9 +72,7 @@ impl Feed {
             let waited = tokio::time::timeout(PATIENCE, self.socket.next()).await;
             return match waited.expect("the feed says something in time") {
                 Some(Ok(Message::Text(text))) => Frame::Json(serde_json::from_str(&text).expect("frames are JSON")),
-                Some(Ok(Message::Close(Some(frame)))) => {
-                    Frame::Closed { code: frame.code.into(), reason: frame.reason.to_string() }
-                }
+                Some(Ok(Message::Close(Some(frame)))) => Frame::Closed { code: frame.code.into() },
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
                 Some(Ok(Message::Close(None)) | Err(_)) | None => Frame::Gone,
                 Some(Ok(other)) => panic!("a frame of another kind: {other:?}"),
@@ -110,13 +107,19 @@ impl Feed {
         }
     }
 
-    /// Everything up to the close frame, whose code and reason it gives.
-    pub async fn closed(&mut self) -> (u16, String) {
+    /// The code of the close frame, whatever comes before it.
+    pub async fn closed(&mut self) -> u16 {
+        self.to_the_end().await.1
+    }
+
+    /// The last frame before the close frame, and its code.
+    pub async fn to_the_end(&mut self) -> (Value, u16) {
+        let mut last = Value::Null;
         loop {
             match self.next().await {
-                Frame::Json(_) => {}
-                Frame::Closed { code, reason } => return (code, reason),
-                Frame::Gone => panic!("the connection ended without a close frame"),
+                Frame::Json(frame) => last = frame,
+                Frame::Closed { code } => return (last, code),
+                Frame::Gone => panic!("the connection ended without a close frame, after {last}"),
             }
         }
     }

@@ -84,7 +84,7 @@ fn tracks_stock(preset: &str) -> bool {
 }
 
 impl Shop {
-    /// One of the first item and two of the second, by card.
+    /// One of the first item and two of the second, by card; of a courier, one service.
     pub fn order(&self) -> Value {
         let mut order = json!({
             "store_id": self.id,
@@ -94,6 +94,7 @@ impl Shop {
             "note": "Please ring twice",
         });
         if self.preset == "quick_service" {
+            order["lines"] = json!([{"item_id": self.items[0], "quantity": 1}]);
             order["parcel"] = json!({
                 "description": "Contract", "size": "small", "weight_g": 400,
                 "pick_up": place("1 Jong-ro", STORE_AT),
@@ -103,7 +104,9 @@ impl Shop {
     }
 
     /// What [`Shop::order`] comes to.
-    pub const TOTAL: i64 = PRICES[0] + 2 * PRICES[1];
+    pub fn total(&self) -> i64 {
+        if self.preset == "quick_service" { PRICES[0] } else { PRICES[0] + 2 * PRICES[1] }
+    }
 
     /// The same with a card that behaves as its token says.
     pub fn order_with_card(&self, token: &str) -> Value {
