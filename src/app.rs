@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::access::SigningKey;
 use crate::actors::{self, Clock, Follower, Projector, System, Tail};
 use crate::config::Config;
+use crate::demo;
 use crate::http::{self, Readiness, Services};
 use crate::providers::payment::Sandbox;
 use crate::store::{DataPlace, Engine, Reader};
@@ -44,15 +45,16 @@ pub fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
 
         let services = Services::new(config, &key, readiness.clone(), metrics, system.clone());
         services.issuer.self_test(&services.verifier)?;
-        let closing = services.closing.clone();
+        let (closing, issuer) = (services.closing.clone(), services.issuer.clone());
         let server = http::serve(listener, &config.http, services)?;
         let handle = server.handle();
         let serving = actix_web::rt::spawn(server);
         readiness.set_started();
         tracing::info!("baedal serves http://{address}  (interface: http://{address}/docs)");
-        anyhow::ensure!(!demo, "the demonstration is not part of this build");
+        let people = demo.then(|| demo::start(address, issuer));
 
         told_to_stop().await?;
+        drop(people);
         tracing::info!("stopping: no new requests, finishing those under way");
         readiness.drain();
         tokio::time::sleep(LEAVE).await;

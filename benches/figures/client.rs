@@ -5,25 +5,25 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-pub struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
-pub struct Reply {
+pub(crate) struct Reply {
     pub status: u16,
     pub body: Vec<u8>,
 }
 
 impl Connection {
-    pub async fn open(address: SocketAddr) -> Self {
+    pub(crate) async fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("the server listens");
         stream.set_nodelay(true).expect("a TCP option");
         Self { stream, buffer: Vec::with_capacity(8 * 1024) }
     }
 
     /// Sends a whole request and reads its whole answer, which must state its length.
-    pub async fn send(&mut self, request: &[u8]) -> Reply {
+    pub(crate) async fn send(&mut self, request: &[u8]) -> Reply {
         self.stream.write_all(request).await.expect("the server reads");
         self.buffer.clear();
         loop {
@@ -54,7 +54,7 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 }
 
 /// A request as it goes over the wire. `headers` are whole lines.
-pub fn request(method: &str, path: &str, headers: &[String], body: &str) -> Vec<u8> {
+pub(crate) fn request(method: &str, path: &str, headers: &[String], body: &str) -> Vec<u8> {
     let mut text = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n");
     for header in headers {
         text.push_str(header);

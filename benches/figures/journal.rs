@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{RUN, scratch};
 
-pub fn measure() {
+pub(crate) fn measure() {
     println!("append of 4 KiB and fdatasync             median {:.2} ms   p99 {:.2} ms", fsync(0.5), fsync(0.99));
     for group in [1, 16, 64, 256] {
         let events = actix_web::rt::System::new().block_on(appends(group));

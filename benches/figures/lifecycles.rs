@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{RUN, scratch, town};
 
-pub fn measure() {
+pub(crate) fn measure() {
     for concurrency in [64, 256] {
         let data = scratch();
         let figures = actix_web::rt::System::new().block_on(async {

@@ -14,7 +14,7 @@ use crate::{scratch, town};
 
 const ORDERS: u64 = 100_000;
 
-pub fn measure() {
+pub(crate) fn measure() {
     let data = scratch();
     actix_web::rt::System::new().block_on(place_all(data.path()));
     // Another process, so that nothing of the placing is in its memory.
@@ -42,7 +42,7 @@ async fn place_all(directory: &Path) {
 }
 
 /// Opens a directory full of open orders and watches them wake.
-pub fn awake(directory: &Path) {
+pub(crate) fn awake(directory: &Path) {
     actix_web::rt::System::new().block_on(async {
         let before = resident_bytes();
         let started = Instant::now();

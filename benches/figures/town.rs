@@ -14,36 +14,36 @@ use baedal::store::{DataPlace, Engine};
 use uuid::Uuid;
 
 /// Stores that orders are spread over: some hundred, as in a city, so that all shards are used.
-pub const STORES: u64 = 200;
+pub(crate) const STORES: u64 = 200;
 
-pub async fn start(directory: &Path, config: &Config) -> (System, Threads) {
+pub(crate) async fn start(directory: &Path, config: &Config) -> (System, Threads) {
     let place = DataPlace::Directory(directory.to_owned());
     let engine = Engine::open(&place).await.expect("the data directory can be opened");
     let sandbox = Arc::new(Sandbox::default());
     actors::start(config, engine, Clock::default(), sandbox, Box::new(|_| {})).await.expect("the system starts")
 }
 
-pub fn config() -> Config {
+pub(crate) fn config() -> Config {
     let mut config = Config::default();
     // A rider of the measurement takes one order after the other, and the measurement is not about riders' limits.
     config.orders.rider_capacity = 1_000;
     config
 }
 
-pub fn subject(name: &str) -> Subject {
+pub(crate) fn subject(name: &str) -> Subject {
     name.parse().expect("a plain name")
 }
 
-pub fn store(number: u64) -> StoreId {
+pub(crate) fn store(number: u64) -> StoreId {
     StoreId::new(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + u128::from(number % STORES)))
 }
 
-pub fn item() -> ItemId {
+pub(crate) fn item() -> ItemId {
     ItemId::new(Uuid::from_u128(7))
 }
 
 /// Two portions of noodles for customer `number`, paid by card or at the door.
-pub fn placement(number: u64, payment_method: PaymentMethod, policy: &Arc<ServicePolicy>) -> SharedPlacement {
+pub(crate) fn placement(number: u64, payment_method: PaymentMethod, policy: &Arc<ServicePolicy>) -> SharedPlacement {
     let price = Money::new(12_000, Currency::KRW).expect("a small amount");
     let point = Point::new(37.566, 126.978).expect("in Seoul");
     Arc::new(Placement {
@@ -71,6 +71,6 @@ pub fn placement(number: u64, payment_method: PaymentMethod, policy: &Arc<Servic
     })
 }
 
-pub fn policy() -> Arc<ServicePolicy> {
+pub(crate) fn policy() -> Arc<ServicePolicy> {
     Arc::new(ServicePolicy::preset(Preset::FoodDelivery))
 }

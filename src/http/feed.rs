@@ -119,7 +119,11 @@ fn same_origin(request: &HttpRequest) -> Result<(), ApiError> {
 
 fn offered_protocol(request: &HttpRequest) -> Option<String> {
     let offered = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).filter_map(|value| value.to_str().ok());
-    offered.flat_map(|value| value.split(',')).map(str::trim).find(|name| name.starts_with(BEARER_PROTOCOL)).map(str::to_owned)
+    offered
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .find(|name| name.starts_with(BEARER_PROTOCOL))
+        .map(str::to_owned)
 }
 
 /// `deliveries` has commas of its own: a part that is a number belongs to the topic before it.
@@ -160,9 +164,11 @@ fn topic(name: &str, caller: &Caller) -> Option<Topic> {
 /// The same rule as for reading.
 async fn is_theirs(topic: &Topic, caller: &Caller, system: &System) -> bool {
     match topic {
-        Topic::Order(order) => {
-            system.orders.order(*order).await.is_ok_and(|order| order.is_some_and(|order| order.is_visible_to(&caller.party())))
-        }
+        Topic::Order(order) => system
+            .orders
+            .order(*order)
+            .await
+            .is_ok_and(|order| order.is_some_and(|order| order.is_visible_to(&caller.party()))),
         Topic::MyOrders(_) => caller.role == Role::Customer,
         Topic::Store(store) => super::stores::owned(system, *store, caller).is_ok(),
         Topic::Deliveries { .. } => caller.role == Role::Rider,
@@ -289,7 +295,9 @@ impl Socket {
         match frame {
             Message::Ping(bytes) => self.session.pong(&bytes).await.map_err(|_| End::Gone),
             Message::Close(_) => Err(End::Close(CloseCode::Normal.into())),
-            Message::Text(_) | Message::Binary(_) | Message::Continuation(_) | Message::Pong(_) | Message::Nop => Ok(()),
+            Message::Text(_) | Message::Binary(_) | Message::Continuation(_) | Message::Pong(_) | Message::Nop => {
+                Ok(())
+            }
         }
     }
 
@@ -300,12 +308,7 @@ impl Socket {
         }
     }
 
-    async fn deliver(
-        &mut self,
-        delivery: &Delivery,
-        subscription: &Subscription,
-        system: &System,
-    ) -> Result<(), End> {
+    async fn deliver(&mut self, delivery: &Delivery, subscription: &Subscription, system: &System) -> Result<(), End> {
         let event = &delivery.event;
         let topic = subscription.topics.get(delivery.topic);
         let board = matches!(topic, Some(Topic::Deliveries { .. }));

@@ -224,9 +224,8 @@ pub(super) async fn attention(
     rows.truncate(limit);
     let next_cursor =
         rows.last().filter(|_| more).map(|row| cursor("attention", OrderMark(row.placed_at.as_micros(), row.order)));
-    let items = rows.iter().map(|row| {
-        serde_json::json!({ "reason": row.attention, "order": document(row, Side::Nobody) })
-    });
+    let items =
+        rows.iter().map(|row| serde_json::json!({ "reason": row.attention, "order": document(row, Side::Nobody) }));
     Ok(HttpResponse::Ok().json(Listing { items: items.collect(), next_cursor }))
 }
 

@@ -107,7 +107,8 @@ pub(super) async fn put(
     let (Some(name), Some(price)) = (name, price) else { return Err(ApiError::new(Code::InvalidValue)) };
     // The level first: should the rest fail, an item that nobody can order yet has a level. The PUT is repeated.
     let level = StockCommand::SetLevel { item: id, available: stock };
-    if stock.is_some() || system.views.stock_levels(store).await.is_ok_and(|rows| rows.iter().any(|row| row.item == id)) {
+    if stock.is_some() || system.views.stock_levels(store).await.is_ok_and(|rows| rows.iter().any(|row| row.item == id))
+    {
         enter(&system, store, &caller, level, None).await?.map_err(refused)?;
     }
     let revision = listing.menu.get(&id).map_or(1, |item| item.revision + 1);

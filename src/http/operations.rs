@@ -57,18 +57,18 @@ pub(super) async fn gates(caller: Caller, system: web::Data<System>) -> Result<H
 pub(super) async fn actors(caller: Caller, system: web::Data<System>) -> Result<HttpResponse, ApiError> {
     caller.must_be(&[Role::Admin])?;
     let operations = &system.operations;
-    let censuses =
-        [operations.orders.ask(TakeCensus).await?, operations.stores.ask(TakeCensus).await?, operations.riders.ask(TakeCensus).await?];
+    let censuses = [
+        operations.orders.ask(TakeCensus).await?,
+        operations.stores.ask(TakeCensus).await?,
+        operations.riders.ask(TakeCensus).await?,
+    ];
     let items: Vec<_> = censuses.iter().map(census).collect();
     Ok(HttpResponse::Ok().json(serde_json::json!({ "items": items, "feeds": system.feed.watchers() })))
 }
 
 fn census(census: &Census) -> serde_json::Value {
-    let quarantined: Vec<_> = census
-        .quarantined
-        .iter()
-        .map(|(id, command)| serde_json::json!({ "id": id, "command": command }))
-        .collect();
+    let quarantined: Vec<_> =
+        census.quarantined.iter().map(|(id, command)| serde_json::json!({ "id": id, "command": command })).collect();
     serde_json::json!({
         "kind": census.kind, "live": census.live, "paused": census.paused, "quarantined": quarantined,
     })

@@ -16,8 +16,8 @@ use utoipa::ToSchema;
 use crate::access::{Caller, Role};
 use crate::actors::{Listing, Receipt, System};
 use crate::order::{
-    CardToken, CustomerId, ItemId, Line, Money, Parcel, PaymentMethod, Place, Placement, Point, StoreId,
-    StoreRef, Text, Timestamp,
+    CardToken, CustomerId, ItemId, Line, Money, Parcel, PaymentMethod, Place, Placement, Point, StoreId, StoreRef,
+    Text, Timestamp,
 };
 use crate::store::AnswerKey;
 
@@ -176,7 +176,9 @@ fn is_open(listing: &Listing, now: Timestamp) -> Result<(), ApiError> {
         return Err(ApiError::new(Code::StoreClosed));
     }
     match listing.shop.paused_until {
-        Some(until) if now < until => Err(ApiError::new(Code::StorePaused).detail(format!("the store pauses until {until}"))),
+        Some(until) if now < until => {
+            Err(ApiError::new(Code::StorePaused).detail(format!("the store pauses until {until}")))
+        }
         Some(_) | None => Ok(()),
     }
 }
@@ -184,7 +186,11 @@ fn is_open(listing: &Listing, now: Timestamp) -> Result<(), ApiError> {
 fn fits_the_store(listing: &Listing, method: PaymentMethod, parcel: bool, lines: usize, errors: &mut FieldErrors) {
     let policy = &listing.shop.policy;
     if !policy.offers(method) {
-        errors.refuse("/payment/method", "payment_method_not_offered", "the store does not take this method of payment");
+        errors.refuse(
+            "/payment/method",
+            "payment_method_not_offered",
+            "the store does not take this method of payment",
+        );
     }
     match (policy.carries_parcels(), parcel) {
         (true, false) => errors.refuse("/parcel", "parcel_missing", "a courier needs to know what to carry"),

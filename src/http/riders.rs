@@ -6,7 +6,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::access::{Caller, Role};
 use crate::actors::{MOST_NEARBY, Nearby, NotePresence, OpenDelivery, Presence, PresenceOf, ReadBook, System, To};
-use crate::order::{OrderId, Order, OrderState, Point, RiderId, StoreId, Timestamp};
+use crate::order::{Order, OrderId, OrderState, Point, RiderId, StoreId, Timestamp};
 
 use super::code::Code;
 use super::error::{ApiError, FieldErrors};

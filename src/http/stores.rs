@@ -191,10 +191,7 @@ pub(super) struct StoreSearch {
 /// Stores, near a place if one is given.
 #[utoipa::path(get, path = "/v1/stores", tag = "stores", security(()), params(StoreSearch),
     responses((status = 200, description = "A page of stores", body = Object)))]
-pub(super) async fn list(
-    system: web::Data<System>,
-    search: Query<StoreSearch>,
-) -> Result<HttpResponse, ApiError> {
+pub(super) async fn list(system: web::Data<System>, search: Query<StoreSearch>) -> Result<HttpResponse, ApiError> {
     let StoreSearch { near, radius_m, limit, cursor } = search.0;
     let limit = super::lists::limit(limit)?;
     let near = Near::parse(near.as_deref(), radius_m)?;

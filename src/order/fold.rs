@@ -84,11 +84,17 @@ impl Order {
         }
         match event {
             OrderEvent::OrderPlaced(_) => false,
-            OrderEvent::UnavailableArea(_) => self.is_unpaid(),
+            // Nothing was asked of the store, so nothing has to be given back.
+            OrderEvent::UnavailableArea(_) => {
+                self.stock = StockHold::None;
+                self.is_unpaid()
+            }
             OrderEvent::StockReserved(_) => {
                 self.stock_becomes(StockHold::Reserved, &[StockHold::Wanted], self.is_unpaid())
             }
-            OrderEvent::OutOfStock(_) => self.stock_becomes(StockHold::None, &[StockHold::Wanted], self.is_unpaid()),
+            // Still wanted: another request for the same goods may be on its way and succeed, so the store is told
+            // that this order has ended like one that holds something.
+            OrderEvent::OutOfStock(_) => self.stock == StockHold::Wanted && self.is_unpaid(),
             OrderEvent::StockReturned(_) => {
                 let ended = self.ended_early();
                 self.stock_becomes(StockHold::Ended, &[StockHold::Wanted, StockHold::Reserved], ended)

@@ -194,13 +194,14 @@ mod tests {
         for preset in [Preset::Retail, Preset::Restaurant] {
             let order = given([placed(placement(preset))])
                 .when_told(Command::NoteOutOfStock { item: ITEM })
-                .then([
-                    OrderEvent::OutOfStock(OutOfStock { item_id: ITEM }),
-                    ended(EndReason::OutOfStock),
-                    plain("order_settled"),
-                ])
+                .then([OrderEvent::OutOfStock(OutOfStock { item_id: ITEM }), ended(EndReason::OutOfStock)])
                 .is(Status::Cancelled);
             assert_eq!(order.order().payment.status, PaymentStatus::None);
+            // A second request for the same goods may have succeeded after more had come in.
+            order
+                .outstanding([Request::ReturnStock])
+                .when_told(Command::NoteStockReturned)
+                .then([plain("stock_returned"), plain("order_settled")]);
         }
     }
 

@@ -265,7 +265,18 @@ impl OrderActor {
             fingerprint: execute.key.map(|key| key.fingerprint),
             answer: execute.key.filter(|_| placing),
             events: step.events.iter().map(|event| NewEvent { name: event.name(), data: event.data() }).collect(),
-            due: if next.settled { Due::Closed } else { Due::Open(next.next_due()) },
+            due: self.due(next),
+        }
+    }
+
+    /// Left as it is where it did not move: that spares the journal a write for most commands.
+    fn due(&self, next: &Order) -> Due {
+        if next.settled {
+            return Due::Closed;
+        }
+        match &self.order {
+            Some(order) if order.next_due() == next.next_due() => Due::Unchanged,
+            Some(_) | None => Due::Open(next.next_due()),
         }
     }
 

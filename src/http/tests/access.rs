@@ -27,7 +27,7 @@ async fn whoever_sends_no_good_token_is_told_how_to_come_in() {
 
 #[actix_web::test]
 async fn a_token_is_read_from_the_header_or_from_the_protocols_of_a_socket() {
-    let services = services(&config());
+    let services = services(&config()).await;
     let token = services.issuer.issue(Role::Rider, &"ri".parse().unwrap(), Duration::from_secs(60)).token;
     let get = || TestRequest::get().uri("/t/whoami");
     let header = get().insert_header(("authorization", format!("bearer {token}")));
@@ -42,7 +42,7 @@ async fn a_token_is_read_from_the_header_or_from_the_protocols_of_a_socket() {
 
 #[actix_web::test]
 async fn the_development_sign_in_gives_a_token_that_works_here_and_only_here() {
-    let services = services(&config());
+    let services = services(&config()).await;
     let sign_in = |host: &'static str| {
         json_post("/v1/tokens", r#"{"role":"customer","sub":"alice"}"#).insert_header(("host", host))
     };
@@ -65,7 +65,7 @@ async fn the_sign_in_is_not_there_when_the_server_is_open_to_a_network() {
     let mut config = config();
     config.http.listen = "0.0.0.0:8088".parse().unwrap();
     let sign_in = json_post("/v1/tokens", r#"{"role":"admin","sub":"me"}"#).insert_header(("host", "localhost"));
-    assert_eq!(answer_with(services(&config), sign_in).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(answer_with(services(&config).await, sign_in).await.status, StatusCode::NOT_FOUND);
 }
 
 #[actix_web::test]

@@ -76,7 +76,7 @@ async fn a_body_that_is_too_large_is_refused_whether_it_says_so_or_not() {
     assert_eq!(answer(announced).await.problem()["code"], "body_too_large");
 
     // In pieces, and without a word about how many.
-    let app = serving!(services(&config()));
+    let app = serving!(services(&config()).await);
     let spaces = futures_util::stream::repeat_with(|| Ok(web::Bytes::from_static(&[b' '; 512]))).take(8);
     let payload = actix_web::dev::Payload::Stream { payload: spaces.boxed_local() };
     let request = TestRequest::post().uri("/t/fill").insert_header(("content-type", "application/json"));
@@ -89,7 +89,7 @@ async fn a_body_that_is_too_large_is_refused_whether_it_says_so_or_not() {
 async fn a_body_that_does_not_come_is_not_waited_for() {
     let mut config = config();
     config.http.body_read_timeout_ms = crate::config::Millis(1);
-    let app = serving!(services(&config));
+    let app = serving!(services(&config).await);
     let request = json_post("/t/fill", "").to_request();
     let payload = actix_web::dev::Payload::Stream { payload: futures_util::stream::pending().boxed_local() };
     let (request, _) = request.replace_payload(payload);

@@ -1,5 +1,7 @@
 //! What a client sees of the parts that every route shares.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
 use actix_web::middleware::from_fn;
@@ -11,7 +13,10 @@ use serde_json::{Value, json};
 use super::around::around;
 use super::*;
 use crate::access::{Caller, SigningKey};
+use crate::actors::{self, Clock};
 use crate::config::Config;
+use crate::providers::payment::Sandbox;
+use crate::store::{DataPlace, Engine};
 use crate::telemetry::Metrics;
 
 #[derive(Debug, Deserialize)]
@@ -107,9 +112,16 @@ fn config() -> Config {
     config
 }
 
-fn services(config: &Config) -> Services {
+/// A whole system on a directory of its own. What these tests ask never changes it.
+async fn services(config: &Config) -> Services {
+    let data = tempfile::tempdir().unwrap();
+    let engine = Engine::open(&DataPlace::Directory(data.path().to_owned())).await.unwrap();
+    let sandbox = Arc::new(Sandbox::default());
+    let (system, threads) = actors::start(config, engine, Clock::default(), sandbox, Box::new(|_| {})).await.unwrap();
+    // Both live as long as the test's process: there is no moment when a test is over.
+    std::mem::forget((data, threads));
     let key = SigningKey::generate().unwrap();
-    Services::new(config, &key, Readiness::new(), Metrics::start())
+    Services::new(config, &key, Readiness::new(), Metrics::start(), system)
 }
 
 fn probe(path: &str, route: actix_web::Route) -> impl actix_web::dev::HttpServiceFactory + use<> {
@@ -148,7 +160,7 @@ async fn answer_with(services: Services, request: TestRequest) -> Answer {
 }
 
 async fn answer(request: TestRequest) -> Answer {
-    answer_with(services(&config()), request).await
+    answer_with(services(&config()).await, request).await
 }
 
 fn json_post(uri: &str, body: impl Into<web::Bytes>) -> TestRequest {

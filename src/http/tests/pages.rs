@@ -73,7 +73,7 @@ async fn the_description_can_be_browsed_without_a_network() {
 
 #[actix_web::test]
 async fn requests_are_measured_by_route_and_never_by_path() {
-    let services = services(&config());
+    let services = services(&config()).await;
     answer_with(services.clone(), TestRequest::get().uri("/problems/forbidden")).await;
     answer_with(services.clone(), TestRequest::get().uri("/made-up-4711")).await;
     let measured = answer_with(services, TestRequest::get().uri("/metrics")).await.body;
@@ -85,7 +85,7 @@ async fn requests_are_measured_by_route_and_never_by_path() {
 
 #[actix_web::test]
 async fn the_server_is_ready_once_started_while_the_journal_can_be_written_and_until_it_drains() {
-    let services = services(&config());
+    let services = services(&config()).await;
     let ready = async || answer_with(services.clone(), TestRequest::get().uri("/readyz")).await;
     assert_eq!(ready().await.status, StatusCode::SERVICE_UNAVAILABLE);
     services.readiness.set_started();

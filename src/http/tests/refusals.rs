@@ -60,7 +60,7 @@ async fn a_panic_is_a_problem_that_does_not_repeat_it() {
 async fn a_request_that_takes_too_long_has_an_unknown_outcome() {
     let mut config = config();
     config.http.request_timeout_ms = crate::config::Millis(1);
-    let answer = answer_with(services(&config), TestRequest::get().uri("/t/hangs")).await;
+    let answer = answer_with(services(&config).await, TestRequest::get().uri("/t/hangs")).await;
     assert_eq!((answer.status, &answer.problem()["code"]), (StatusCode::GATEWAY_TIMEOUT, &json!("outcome_unknown")));
 }
 
@@ -115,7 +115,7 @@ async fn a_server_answers_where_it_listens_until_it_is_stopped() {
     let address = listener.local_addr().unwrap();
     let mut config = config();
     config.http.workers = 1;
-    let server = serve(listener, &config.http, services(&config)).unwrap();
+    let server = serve(listener, &config.http, services(&config).await).unwrap();
     let handle = server.handle();
     let running = actix_web::rt::spawn(server);
     let answer = reqwest::get(format!("http://{address}/nowhere")).await.unwrap();

@@ -48,9 +48,9 @@ impl Views {
     ) -> Result<Vec<OrderRow>, DbError> {
         let store = store.uuid().as_bytes().to_vec();
         let list = match status {
-            Some(status) => {
-                page(list_of_orders!("store = $4 and status = $5 and submitted"), after, limit).bind(store).bind(status.to_owned())
-            }
+            Some(status) => page(list_of_orders!("store = $4 and status = $5 and submitted"), after, limit)
+                .bind(store)
+                .bind(status.to_owned()),
             None => page(list_of_orders!("store = $4 and submitted"), after, limit).bind(store),
         };
         self.orders(list).await
