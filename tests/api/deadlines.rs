@@ -11,6 +11,15 @@ fn reminded(history: &[Value], whom: &str) -> usize {
     history.iter().filter(told).count()
 }
 
+/// The operator's list of orders to look at names the order and why.
+async fn is_shown_to_the_operator(app: &TestApp, order: &str, reason: &str) {
+    let shown = || async {
+        let listed = app.get(&app.admin, "/v1/operations/attention").await.items();
+        listed.into_iter().find(|row| row["order"]["id"] == order).filter(|row| row["reason"] == reason)
+    };
+    crate::helpers::wait_until(&format!("the operator sees {reason}"), shown).await;
+}
+
 async fn wait_until_reminded(app: &TestApp, order: &str, whom: &str) {
     let told = || async { (reminded(&app.history(order).await, whom) == 1).then_some(()) };
     crate::helpers::wait_until(&format!("the {whom} is reminded"), told).await;
@@ -60,6 +69,7 @@ async fn preparation_that_takes_too_long_is_shown_to_the_operator_and_goes_on() 
     assert_eq!(app.order(&order).await["deadline"]["then"], "shown_as_late");
     app.advance(7_201).await;
     wait_until_reminded(&app, &order, "operator").await;
+    is_shown_to_the_operator(&app, &order, "preparation_late").await;
     let shown = app.order(&order).await;
     assert_eq!((&shown["status"], &shown["deadline"]), (&json!("preparing"), &json!(null)));
     life.bring_to(&app, &order, "completed").await;
@@ -72,6 +82,7 @@ async fn an_order_that_no_rider_takes_is_shown_at_half_and_then_cancelled() {
     let order = life.order_in(&app, "ready").await;
     app.advance(901).await;
     wait_until_reminded(&app, &order, "operator").await;
+    is_shown_to_the_operator(&app, &order, "waiting_for_rider").await;
     app.advance(900).await;
     let ended = app.wait_for_status(&order, "cancelled").await;
     assert_eq!(ended["cancellation"]["reason"], "no_rider");
@@ -111,6 +122,7 @@ async fn a_hand_over_that_takes_too_long_is_shown_to_the_operator_and_goes_on() 
     let order = life.order_in(&app, "picked_up").await;
     app.advance(7_201).await;
     wait_until_reminded(&app, &order, "operator").await;
+    is_shown_to_the_operator(&app, &order, "delivery_late").await;
     assert_eq!(app.deliver(&life.rider, &order).await.ok()["status"], "delivered");
 }
 

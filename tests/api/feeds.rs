@@ -127,6 +127,44 @@ async fn every_event_is_a_place_to_go_on_from() {
     }
 }
 
+/// Reads a feed to its last event, hanging up after every single one and coming back by its token.
+async fn heard_one_by_one(app: &TestApp, life: &Life, topics: &str, from: &str, count: usize) -> Vec<(String, u64)> {
+    let (mut heard, mut after) = (Vec::new(), from.to_owned());
+    while heard.len() < count {
+        let mut feed = Feed::open_after(app, &life.customer, topics, &after).await;
+        let event = feed.event().await;
+        after = resume(&event).to_owned();
+        heard.push((event["order_id"].as_str().unwrap().to_owned(), event["version"].as_u64().unwrap()));
+    }
+    heard
+}
+
+#[tokio::test]
+async fn who_hangs_up_after_every_event_still_hears_each_once() {
+    let app = TestApp::start().await;
+    let life = Life::at(&app, "store_delivered").await;
+    let mut feed = Feed::open(&app, &life.customer, "my-orders").await;
+    let marker = life.place(&app).await;
+    let from = resume(feed.events_until("order_submitted").await.last().unwrap()).to_owned();
+    let (one, other) = (life.place(&app).await, life.place(&app).await);
+    for order in [&one, &other, &one, &other] {
+        let command = if app.order(order).await["status"] == "accepted" { "start-preparation" } else { "accept" };
+        app.command(&life.shop.owner, order, command, &json!({})).await.ok();
+        app.wait_for_order(order, "the money is taken", |order| order["payment"]["status"] == "captured").await;
+    }
+    let mut expected = Vec::new();
+    for order in [&one, &other] {
+        let versions = app.order(order).await["version"].as_u64().unwrap();
+        expected.extend((1..=versions).map(|version| (order.clone(), version)));
+    }
+    expected.sort();
+    for topics in ["my-orders".to_owned(), format!("order:{one},order:{other}"), format!("order:{other},order:{one}")] {
+        let mut heard = heard_one_by_one(&app, &life, &topics, &from, expected.len()).await;
+        heard.sort();
+        assert_eq!(heard, expected, "{topics}; {marker} came before");
+    }
+}
+
 #[tokio::test]
 async fn a_resume_token_that_is_none_is_refused() {
     let app = TestApp::start().await;

@@ -155,6 +155,7 @@ async fn keys_are_honoured_where_they_are_not_required() {
     let made = post_with_key(&app, &owner, "open", "/v1/stores", &body).await.created();
     let again = post_with_key(&app, &owner, "open", "/v1/stores", &body).await;
     assert!(replayed(&again));
+    assert_eq!(again.header("location"), Some(format!("/v1/stores/{}", made["id"].as_str().unwrap()).as_str()));
     assert_eq!(again.created()["id"], made["id"]);
 }
 

@@ -16,7 +16,6 @@ use super::{Answer, PATIENCE, Person};
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     environment: BTreeMap<String, String>,
-    may_log_errors: bool,
 }
 
 impl Options {
@@ -30,12 +29,6 @@ impl Options {
     /// Aborts the process at the given visit of a crash point, counted from the start.
     pub fn crash_at(mut self, point: &str, visit: u32) -> Self {
         self.environment.insert("BAEDAL_CRASH_AT".into(), format!("{point}:{visit}"));
-        self
-    }
-
-    /// The test breaks something that the server rightly complains about.
-    pub fn may_log_errors(mut self) -> Self {
-        self.may_log_errors = true;
         self
     }
 
@@ -155,10 +148,8 @@ impl TestApp {
 
     fn check_log(&self, log: &str) {
         let suspicious = |line: &&str| line.contains("\"level\":\"ERROR\"") || line.contains("panicked");
-        if !self.options.may_log_errors {
-            let found: Vec<&str> = log.lines().filter(suspicious).collect();
-            assert!(found.is_empty(), "the server logged errors:\n{}", found.join("\n"));
-        }
+        let found: Vec<&str> = log.lines().filter(suspicious).collect();
+        assert!(found.is_empty(), "the server logged errors:\n{}", found.join("\n"));
     }
 
     pub fn data_dir(&self) -> PathBuf {

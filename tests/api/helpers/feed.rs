@@ -3,6 +3,7 @@
 use futures_util::StreamExt as _;
 use serde_json::Value;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -68,8 +69,9 @@ impl Feed {
 
     /// The next frame that is not a heartbeat.
     pub async fn next(&mut self) -> Frame {
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            let waited = tokio::time::timeout(PATIENCE, self.socket.next()).await;
+            let waited = tokio::time::timeout_at(deadline, self.socket.next()).await;
             return match waited.expect("the feed says something in time") {
                 Some(Ok(Message::Text(text))) => Frame::Json(serde_json::from_str(&text).expect("frames are JSON")),
                 Some(Ok(Message::Close(Some(frame)))) => Frame::Closed { code: frame.code.into() },
