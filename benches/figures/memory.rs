@@ -47,7 +47,8 @@ pub(crate) fn awake(directory: &Path) {
         let before = resident_bytes();
         let started = Instant::now();
         let mut config = town::config();
-        config.orders.idle_after_s = baedal::config::Secs(2);
+        // Longer than waking all of them takes, short enough to wait for.
+        config.orders.idle_after_s = baedal::config::Secs(15);
         let (system, threads) = town::start(directory, &config).await;
         let ready = started.elapsed();
         let live =

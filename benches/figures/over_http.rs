@@ -39,7 +39,10 @@ pub(crate) fn measure() {
             let people = people.clone();
             move |connection, person, _| Box::pin(place_only(connection, people.clone(), person))
         });
-        println!("POST /v1/orders, {connections:>3} connections         {placing}   {:.2} of null", placing.rate / null.rate);
+        println!(
+            "POST /v1/orders, {connections:>3} connections         {placing}   {:.2} of null",
+            placing.rate / null.rate
+        );
         let lives = run(connections, address, {
             let people = people.clone();
             move |connection, person, took| Box::pin(live(connection, people.clone(), person, took))
@@ -144,7 +147,8 @@ fn serve_in_background(data: std::path::PathBuf, config: Config) -> (SocketAddr,
             let readiness = Readiness::new();
             readiness.set_started();
             let services = Services::new(&config, &key, readiness, Metrics::start(), system);
-            let token = |role, name: &str| services.issuer.issue(role, &town::subject(name), Duration::from_secs(3_600)).token;
+            let token =
+                |role, name: &str| services.issuer.issue(role, &town::subject(name), Duration::from_secs(3_600)).token;
             let people = People {
                 customer: token(Role::Customer, "customer"),
                 owner: token(Role::Owner, "mario"),
@@ -175,7 +179,14 @@ async fn open_stores(system: &baedal::actors::System) {
         let price = baedal::order::Money::new(12_000, baedal::order::Currency::KRW).expect("a small amount");
         let store = shop.id;
         system.stores.change(CatalogueChange::PutShop(shop), None).await.expect("it is written");
-        let item = MenuItem { id: town::item(), store, name: Text::literal("Naengmyeon"), price, available: true, revision: 1 };
+        let item = MenuItem {
+            id: town::item(),
+            store,
+            name: Text::literal("Naengmyeon"),
+            price,
+            available: true,
+            revision: 1,
+        };
         system.stores.change(CatalogueChange::PutItem(item), None).await.expect("it is written");
     }
 }

@@ -67,7 +67,7 @@ impl Follower {
     pub async fn now(&mut self, limit: usize) -> Result<Vec<Arc<Entry>>, FollowError> {
         loop {
             let Some(next) = self.next else {
-                let entries = self.from_disk(limit).await?;
+                let entries = self.read_disk(limit).await?;
                 if !entries.is_empty() {
                     return Ok(entries);
                 }
@@ -92,7 +92,7 @@ impl Follower {
         }
     }
 
-    async fn from_disk(&mut self, limit: usize) -> Result<Vec<Arc<Entry>>, FollowError> {
+    async fn read_disk(&mut self, limit: usize) -> Result<Vec<Arc<Entry>>, FollowError> {
         // Noted before reading: whatever is committed later is in the tail from here on.
         let end = self.tail.end();
         let rows = self.readers.after(&self.cursor, limit).await?;

@@ -212,13 +212,12 @@ impl<B: Book> LedgerActor<B> {
     }
 }
 
+/// A decision, and who waits to hear of it.
+type Pending<B> = (Decided<<B as Book>::Refusal>, Reply<Enter<B>>);
+
 /// Asks the journal for all of them at once, in sequence, and answers when all are answered: an entry that was
 /// refused because of an earlier one must not be told before that one stands. Says whether all stand.
-async fn commit<B: Book>(
-    journal: Mailbox<Write>,
-    decided: Vec<(Decided<B::Refusal>, Reply<Enter<B>>)>,
-    book: Arc<B>,
-) -> bool {
+async fn commit<B: Book>(journal: Mailbox<Write>, decided: Vec<Pending<B>>, book: Arc<B>) -> bool {
     let mut replies = Vec::with_capacity(decided.len());
     let mut writes = Vec::new();
     for (decision, reply) in decided {

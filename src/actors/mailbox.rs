@@ -296,9 +296,12 @@ mod tests {
     const LONG: Duration = Duration::from_secs(5);
     const SHORT: Duration = Duration::from_millis(20);
 
+    /// The replies that a test holds back.
+    type Kept = Arc<std::sync::Mutex<Vec<Reply<Double>>>>;
+
     /// Keeps every reply, so that nothing is ever answered until the test says so.
-    fn stuck(capacity: usize, patience: Duration) -> (Mailbox<Double>, Arc<std::sync::Mutex<Vec<Reply<Double>>>>) {
-        let kept = Arc::new(std::sync::Mutex::new(Vec::new()));
+    fn stuck(capacity: usize, patience: Duration) -> (Mailbox<Double>, Kept) {
+        let kept = Kept::default();
         let keeping = kept.clone();
         let mailbox =
             Probe::with_policy(policy(capacity, patience), move |_, reply| keeping.lock().unwrap().push(reply));

@@ -15,6 +15,7 @@
 //! only thing an order waits for atomically is the journal, which asks nobody; nothing that matters rides on a
 //! message, because `outstanding()` and the cursors say it again; a panic is the registry's business.
 
+mod board;
 mod catalogue;
 mod clock;
 mod deadlines;
@@ -32,6 +33,7 @@ mod payment;
 #[cfg(test)]
 mod probe;
 mod projector;
+mod readers;
 mod registry;
 mod rider;
 mod store;

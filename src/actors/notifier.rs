@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::follow::Follower;
+use super::projector::gather;
 use super::tail::{Entry, News};
 use super::world::Pace;
 use crate::order::{EndReason, Order, OrderEvent, PartyRole};
@@ -45,6 +46,7 @@ impl Notifier {
                 tries += 1;
                 tokio::time::sleep(Pace::pause(PAUSE, LONGEST_PAUSE, tries)).await;
             }
+            gather(entries.len()).await;
         }
     }
 }

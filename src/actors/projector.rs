@@ -82,7 +82,10 @@ impl Projector {
         loop {
             // Taken from the follower already: not to be lost when the write fails.
             match self.write(&entries).await {
-                Ok(rows) => return Ok(rows),
+                Ok(rows) => {
+                    gather(entries.len()).await;
+                    return Ok(rows);
+                }
                 Err(error) => {
                     tracing::error!(%error, "the views cannot be written; trying again");
                     tokio::time::sleep(LONGEST_PAUSE).await;
@@ -118,6 +121,19 @@ impl Projector {
         self.views.save_orders(&orders, &stock, &cursor).await?;
         self.progress.send_replace(cursor);
         Ok((orders.len() + stock.len()) as u64)
+    }
+}
+
+/// From so many entries at a time on, the journal is busy.
+const BUSY: usize = 64;
+
+/// How much older the lists of a busy service are, so that several steps of an order cost one write.
+const GATHER: std::time::Duration = std::time::Duration::from_millis(40);
+
+/// Lets news gather before the next write, when there is much of it. Readers of a quiet journal do not wait.
+pub(super) async fn gather(entries: usize) {
+    if entries >= BUSY {
+        tokio::time::sleep(GATHER).await;
     }
 }
 

@@ -3,39 +3,34 @@
 //! Three threads: the journal's writer, which mostly waits for the disk; the orders with everyone they talk to, so
 //! that a message between them costs no wake-up; and the readers, so that a slow view never delays an order.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::Arbiter;
 use anyhow::Context as _;
-use tokio::sync::watch;
 
 use super::catalogue::Stores;
 use super::clock::Clock;
-use super::deadlines::Deadlines;
-use super::dispatch::{DispatchActor, FindRider, Fold, Nearby, NotePresence, PresenceOf};
-use super::feed::{Feed, Hub};
-use super::follow::{FollowError, Follower};
-use super::housekeeping;
+use super::dispatch::{DispatchActor, FindRider, Nearby, NotePresence, PresenceOf};
+use super::feed::Hub;
+use super::follow::FollowError;
 use super::journal::{Between, JournalActor, Write, WriteReport};
 use super::ledger::{LedgerWorld, ReadBook};
 use super::mailbox::{Door, Mailbox, MailboxLoad, MailboxPolicy};
-use super::notifier::Notifier;
 use super::order::OrderActor;
 use super::orders::Orders;
 use super::payment::{GatePolicy, PaymentActor, PaymentGate};
-use super::projector::{Projector, ViewProgress};
+use super::projector::ViewProgress;
+use super::readers::{ReaderThread, Reading};
 use super::registry::{Dismiss, Pardon, Pause, Registry, Residency, TakeCensus, To};
 use super::rider::RiderActor;
 use super::store::{KeepStock, StoreActor};
-use super::tail::{News, Tail};
-use super::wake::wake_open_orders;
+use super::tail::Tail;
 use super::world::{Pace, Reach, World};
 use crate::config::{self, Config};
-use crate::order::{OrderId, RiderBook, Stock, StockEvent, StoreId, replay};
+use crate::order::{RiderBook, Stock, StockEvent, StoreId};
 use crate::providers::payment::Sandbox;
-use crate::store::{Engine, Reader, Readers, StreamId, StreamKind, Views};
+use crate::store::{Engine, Readers, StreamId, Views};
 
 /// Everything that runs, as the outside reaches it.
 #[derive(Clone)]
@@ -130,8 +125,18 @@ pub async fn start(
         readers: readers.clone(),
         clock: clock.clone(),
     };
-    let (feed, progress) =
-        start_readers(&threads.readers, config, &tail, &readers, &views, &clock, &stores, &doors).await?;
+    let reading = Reading {
+        tail,
+        readers: readers.clone(),
+        views: views.clone(),
+        clock: clock.clone(),
+        stores: stores.clone(),
+        execute: doors.orders.mailbox(),
+        wake: doors.orders.mailbox(),
+        board: doors.dispatch.mailbox(),
+        wake_concurrency: config.orders.wake_concurrency,
+    };
+    let (feed, progress) = reading.start(&threads.readers).await?;
     let loads = vec![journal.load(), doors.orders.load(), doors.stores.load(), doors.riders.load()];
     let system = System {
         stock: doors.stores.mailbox(),
@@ -218,175 +223,6 @@ impl Opening {
         Doors { orders, stores: store_door, riders: rider_door, dispatch, payment, gate }
     }
 }
-
-async fn start_readers(
-    thread: &ReaderThread,
-    config: &Config,
-    tail: &Tail,
-    readers: &Readers,
-    views: &Views,
-    clock: &Clock,
-    stores: &Stores,
-    doors: &Doors,
-) -> anyhow::Result<(Hub, ViewProgress)> {
-    let follow = |cursor| Follower::new(tail.clone(), readers.clone(), cursor);
-    let head = readers.head().await.context("the journal cannot be read")?;
-    let projected = views.cursor(Reader::OrderView).await.context("the views cannot be read")?;
-    let told = views.cursor(Reader::Messages).await.context("the views cannot be read")?;
-
-    let deadlines = Deadlines::load(readers, follow(head.clone()), clock.clone(), doors.orders.mailbox())
-        .await
-        .context("the deadlines cannot be read")?;
-    let (projector, progress) = Projector::new(follow(projected.clone()), views.clone(), clock.clone());
-    let notifier = Notifier::new(follow(told), views.clone());
-    let (feed, hub) = Feed::new(follow(head));
-    let board = Board {
-        follower: follow(projected),
-        readers: readers.clone(),
-        views: views.clone(),
-        fold: doors.dispatch.mailbox(),
-    };
-    let (waking, registry) = (readers.clone(), doors.orders.mailbox());
-    let at_once = config.orders.wake_concurrency;
-    thread.keep_running("housekeeping", housekeeping::run(stores.clone(), clock.clone()));
-    thread.keep_running("deadlines", deadlines.run());
-    thread.keep_running("projector", projector.run());
-    thread.keep_running("notifier", notifier.run());
-    thread.keep_running("feed", feed.run());
-    thread.keep_running("dispatch board", board.run());
-    thread.keep_running("waking", async move {
-        let started = Instant::now();
-        let orders = wake_open_orders(&waking, &registry, at_once).await;
-        let took_ms = started.elapsed().as_millis() as u64;
-        if orders > 0 {
-            tracing::info!(orders, took_ms, "open orders are awake");
-        }
-        std::future::pending().await
-    });
-    Ok((hub, progress))
-}
-
-/// Tells the dispatch board what the journal says.
-struct Board {
-    follower: Follower,
-    readers: Readers,
-    views: Views,
-    fold: Mailbox<Fold>,
-}
-
-impl Board {
-    async fn run(mut self) {
-        while let Err(error) = self.begin().await {
-            tracing::error!(%error, "the dispatch board cannot be read; trying again");
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-        loop {
-            match self.follower.next(512).await {
-                Ok(entries) => self.tell(entries.iter().map(|entry| entry.news.clone()).collect()).await,
-                Err(error) => {
-                    tracing::error!(%error, "the dispatch board cannot follow the journal; trying again");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-            }
-        }
-    }
-
-    /// What the views say is on offer, and what riders hold; the journal's news goes on from where the views are.
-    async fn begin(&self) -> anyhow::Result<()> {
-        let mut after = None;
-        loop {
-            let page = self.views.offered(after, 500).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.mark());
-            for row in &page {
-                self.tell(self.offered(row.order).await?.into_iter().collect()).await;
-            }
-        }
-        let mut after = None;
-        loop {
-            let page = self.readers.streams_of(StreamKind::Rider, after, 1_000).await?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.id);
-            for stream in page {
-                self.tell(self.book(stream).await?.into_iter().collect()).await;
-            }
-        }
-    }
-
-    async fn offered(&self, id: OrderId) -> anyhow::Result<Option<News>> {
-        let history = self.readers.stream(StreamId::order(id), 0).await?;
-        let mut events = Vec::with_capacity(history.len());
-        for row in &history {
-            events.push((super::order::read(row)?, row.at));
-        }
-        let order = replay(id, None, events.iter().map(|(event, at)| (event, *at)))?;
-        Ok(order.map(|after| News::Order { before: None, events: [].into(), after }))
-    }
-
-    async fn book(&self, stream: StreamId) -> anyhow::Result<Option<News>> {
-        let mut book = RiderBook::default();
-        let mut last = None;
-        for row in self.readers.stream(stream, 0).await? {
-            let event = crate::order::RiderEvent::read(&row.name, &row.data)?;
-            book = book.after(&event)?;
-            last = Some(event);
-        }
-        Ok(last.map(|event| News::Rider { rider: stream.id, event, held: book.held().len() }))
-    }
-
-    /// The board only shows: should it be too busy to listen, this waits.
-    async fn tell(&self, news: Vec<News>) {
-        if news.is_empty() {
-            return;
-        }
-        while self.fold.ask(Fold(news.clone())).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-}
-
-/// The readers' thread, and the word that ends them. They end at a point where they wait, inside their runtime:
-/// their connections cannot be closed after it.
-struct ReaderThread {
-    thread: Arbiter,
-    stop: watch::Sender<bool>,
-}
-
-impl ReaderThread {
-    fn new() -> Self {
-        Self { thread: Arbiter::new(), stop: watch::Sender::new(false) }
-    }
-
-    /// A reader that ends by itself is a bug: nothing else would bring it back, so the process is not worth keeping.
-    fn keep_running(&self, name: &'static str, reader: impl Future<Output = ()> + 'static + Send) {
-        let mut stopping = self.stop.subscribe();
-        self.thread.spawn(async move {
-            let reading = tokio::task::spawn_local(async move {
-                tokio::select! {
-                    () = reader => false,
-                    _ = stopping.wait_for(|stop| *stop) => true,
-                }
-            });
-            if !reading.await.unwrap_or(false) {
-                tracing::error!(reader = name, "a reader of the journal ended");
-                std::process::abort();
-            }
-        });
-    }
-
-    fn stop(self) -> Arbiter {
-        self.stop.send_replace(true);
-        // Each reader holds a receiver until it has ended.
-        let patience = Instant::now() + LEAVE_WITHIN;
-        while self.stop.receiver_count() > 0 && Instant::now() < patience {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        self.thread
-    }
-}
-
-/// How long readers get to finish what they are writing at the end.
-const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Runs `make` on that thread and hands back what it made.
 async fn on<T: Send + 'static>(thread: &Arbiter, make: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {

@@ -10,8 +10,8 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use uuid::Uuid;
 
 use crate::access::Caller;
-use crate::actors::{Execute, Receipt, System};
-use crate::order::{CommandId, OrderCommand, OrderId, Party};
+use crate::actors::{Execute, ReadBook, Receipt, System, To};
+use crate::order::{CommandId, OrderCommand, OrderId, Party, RiderId};
 use crate::store::AnswerKey;
 
 use super::code::Code;
@@ -59,6 +59,9 @@ impl Asked {
     /// The same for a rider who takes a delivery: their own book may have been full.
     pub(super) async fn claim(self, fingerprint: i64) -> Result<HttpResponse, ApiError> {
         let party = self.caller.party();
+        if let Party::Rider(rider) = &party {
+            self.has_room(rider).await?;
+        }
         let (receipt, now) = self.receipt(OrderCommand::Claim, fingerprint).await?;
         match &party {
             Party::Rider(rider) if receipt.order.rider() != Some(rider) => {
@@ -66,6 +69,18 @@ impl Asked {
             }
             _ => Ok(reply(StatusCode::OK, &receipt, Reader { party: &party, now })),
         }
+    }
+
+    /// A look at the rider's book spares the order being taken and given back. What counts is the entry in the book,
+    /// which is made after this.
+    async fn has_room(&self, rider: &RiderId) -> Result<(), ApiError> {
+        let riders = &self.system.riders;
+        let message = To { id: rider.clone(), origin: None, message: ReadBook::default() };
+        let book = riders.books.ask(message).await?;
+        if book.held().len() >= riders.capacity && !book.held().contains(&self.order) {
+            return Err(ApiError::new(Code::RiderAtCapacity));
+        }
+        Ok(())
     }
 
     async fn receipt(

@@ -8,6 +8,9 @@
 //! Retiring needs no protocol: only the registry lets messages in, and a permit comes home when its message is done.
 //! All permits home and nothing asked of others means that nothing can be lost by letting the actor go.
 
+mod lifeline;
+mod oversight;
+
 use std::collections::{HashMap, VecDeque};
 use std::fmt::{Debug, Display};
 use std::hash::Hash;
@@ -15,10 +18,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, WeakRecipient};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use tokio::time::Instant;
 
-use super::mailbox::{Admitted, Door, MailboxPolicy, Refusal, nudge};
+use self::lifeline::Down;
+pub(super) use self::lifeline::Lifeline;
+pub(super) use self::oversight::Dismiss;
+pub use self::oversight::{Census, Pardon, Pause, TakeCensus};
+use super::mailbox::{Admitted, Door, MailboxPolicy, Refusal};
 use crate::order::CommandId;
 
 /// How often one command may bring its actor down before that actor is taken out of service. The first panic may be
@@ -56,57 +63,6 @@ pub struct To<R: Resident, M> {
 
 impl<R: Resident, M: Message> Message for To<R, M> {
     type Result = M::Result;
-}
-
-/// Held by every resident; its end is how the registry learns that the resident is gone.
-pub struct Lifeline<Id: Clone + Send + 'static> {
-    id: Id,
-    incarnation: u64,
-    registry: WeakRecipient<Down<Id>>,
-    /// What the resident works on, so that a panic can be laid at its door.
-    command: Option<CommandId>,
-    /// How much it waits for from others. Not retired while there is any.
-    asked: Arc<AtomicU32>,
-}
-
-impl<Id: Clone + Send + 'static> Lifeline<Id> {
-    pub fn working_on(&mut self, command: CommandId) {
-        self.command = Some(command);
-    }
-
-    /// Keeps the resident from being retired for as long as the guard lives.
-    pub fn busy(&self) -> Busy {
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        Busy(self.asked.clone())
-    }
-}
-
-impl<Id: Clone + Send + 'static> Drop for Lifeline<Id> {
-    /// Runs while the actor's task unwinds, where a panic would abort the process: nothing here can panic.
-    fn drop(&mut self) {
-        let crashed = std::thread::panicking();
-        let down = Down { id: self.id.clone(), incarnation: self.incarnation, crashed, command: self.command };
-        nudge(&self.registry, down);
-    }
-}
-
-/// Keeps a resident from being retired.
-pub struct Busy(Arc<AtomicU32>);
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A resident is gone.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Down<Id: Send + 'static> {
-    id: Id,
-    incarnation: u64,
-    crashed: bool,
-    command: Option<CommandId>,
 }
 
 /// How residents are kept.
@@ -322,93 +278,5 @@ where
             Ok(_) => reply.send(()),
             Err(refusal) => reply.refuse(refusal),
         }
-    }
-}
-
-/// Refuses everything until resumed, as if the part were down; residents keep what they are doing.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Pause(pub bool);
-
-impl<R: Resident> Handler<Admitted<Pause>> for Registry<R>
-where
-    Self: Unpin,
-{
-    type Result = ();
-
-    fn handle(&mut self, asked: Admitted<Pause>, _: &mut Context<Self>) {
-        let Some((Pause(paused), reply)) = asked.start() else { return };
-        if self.paused != paused {
-            tracing::warn!(kind = R::NAME, paused, "paused or resumed by the operator");
-        }
-        self.paused = paused;
-        reply.send(());
-    }
-}
-
-/// What the registry keeps, for operations.
-#[derive(Clone, Debug)]
-pub struct Census {
-    pub kind: &'static str,
-    pub live: usize,
-    pub paused: bool,
-    /// Who is quarantined, and for which command.
-    pub quarantined: Vec<(String, Option<CommandId>)>,
-}
-
-#[derive(Message)]
-#[rtype(result = "Census")]
-pub struct TakeCensus;
-
-impl<R: Resident> Handler<Admitted<TakeCensus>> for Registry<R>
-where
-    Self: Unpin,
-{
-    type Result = ();
-
-    fn handle(&mut self, asked: Admitted<TakeCensus>, _: &mut Context<Self>) {
-        let Some((_, reply)) = asked.start() else { return };
-        let quarantined = self.quarantine.iter().map(|(id, command)| (id.to_string(), *command)).collect();
-        reply.send(Census { kind: R::NAME, live: self.live.len(), paused: self.paused, quarantined });
-    }
-}
-
-/// Gives a quarantined resident another chance. The answer says whether it was quarantined.
-#[derive(Message)]
-#[rtype(result = "bool")]
-pub struct Pardon<R: Resident>(pub R::Id);
-
-impl<R: Resident> Handler<Admitted<Pardon<R>>> for Registry<R>
-where
-    Self: Unpin,
-{
-    type Result = ();
-
-    fn handle(&mut self, asked: Admitted<Pardon<R>>, ctx: &mut Context<Self>) {
-        let Some((Pardon(id), reply)) = asked.start() else { return };
-        let was = self.quarantine.remove(&id).is_some();
-        if was {
-            let _ = self.entry(&id, None, ctx);
-        }
-        reply.send(was);
-    }
-}
-
-/// Lets every resident go, at shutdown: nothing is lost, the journal has it.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Dismiss;
-
-impl<R: Resident> Handler<Admitted<Dismiss>> for Registry<R>
-where
-    Self: Unpin,
-{
-    type Result = ();
-
-    fn handle(&mut self, asked: Admitted<Dismiss>, ctx: &mut Context<Self>) {
-        let Some((_, reply)) = asked.start() else { return };
-        self.live.clear();
-        reply.send(());
-        ctx.stop();
     }
 }

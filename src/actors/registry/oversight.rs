@@ -1,0 +1,95 @@
+//! What operators ask of a registry: who lives, who is quarantined, pausing, pardoning, letting everyone go.
+
+use actix::{ActorContext, Context, Handler, Message};
+
+use super::{Registry, Resident};
+use crate::actors::mailbox::Admitted;
+use crate::order::CommandId;
+
+/// Refuses everything until resumed, as if the part were down; residents keep what they are doing.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Pause(pub bool);
+
+impl<R: Resident> Handler<Admitted<Pause>> for Registry<R>
+where
+    Self: Unpin,
+{
+    type Result = ();
+
+    fn handle(&mut self, asked: Admitted<Pause>, _: &mut Context<Self>) {
+        let Some((Pause(paused), reply)) = asked.start() else { return };
+        if self.paused != paused {
+            tracing::warn!(kind = R::NAME, paused, "paused or resumed by the operator");
+        }
+        self.paused = paused;
+        reply.send(());
+    }
+}
+
+/// What the registry keeps, for operations.
+#[derive(Clone, Debug)]
+pub struct Census {
+    pub kind: &'static str,
+    pub live: usize,
+    pub paused: bool,
+    /// Who is quarantined, and for which command.
+    pub quarantined: Vec<(String, Option<CommandId>)>,
+}
+
+#[derive(Message)]
+#[rtype(result = "Census")]
+pub struct TakeCensus;
+
+impl<R: Resident> Handler<Admitted<TakeCensus>> for Registry<R>
+where
+    Self: Unpin,
+{
+    type Result = ();
+
+    fn handle(&mut self, asked: Admitted<TakeCensus>, _: &mut Context<Self>) {
+        let Some((_, reply)) = asked.start() else { return };
+        let quarantined = self.quarantine.iter().map(|(id, command)| (id.to_string(), *command)).collect();
+        reply.send(Census { kind: R::NAME, live: self.live.len(), paused: self.paused, quarantined });
+    }
+}
+
+/// Gives a quarantined resident another chance. The answer says whether it was quarantined.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct Pardon<R: Resident>(pub R::Id);
+
+impl<R: Resident> Handler<Admitted<Pardon<R>>> for Registry<R>
+where
+    Self: Unpin,
+{
+    type Result = ();
+
+    fn handle(&mut self, asked: Admitted<Pardon<R>>, ctx: &mut Context<Self>) {
+        let Some((Pardon(id), reply)) = asked.start() else { return };
+        let was = self.quarantine.remove(&id).is_some();
+        if was {
+            let _ = self.entry(&id, None, ctx);
+        }
+        reply.send(was);
+    }
+}
+
+/// Lets every resident go, at shutdown: nothing is lost, the journal has it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::actors) struct Dismiss;
+
+impl<R: Resident> Handler<Admitted<Dismiss>> for Registry<R>
+where
+    Self: Unpin,
+{
+    type Result = ();
+
+    fn handle(&mut self, asked: Admitted<Dismiss>, ctx: &mut Context<Self>) {
+        let Some((_, reply)) = asked.start() else { return };
+        self.live.clear();
+        reply.send(());
+        ctx.stop();
+    }
+}
