@@ -1,0 +1,133 @@
+//! The program as a process: started, told to stop, killed, and what it has to say about its own data.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use super::PATIENCE;
+
+/// What the log says when the address is served.
+const SERVES: &str = "baedal serves http://";
+
+/// The program, with nothing of our own environment that could change what it does.
+pub fn baedal() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_baedal"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BAEDAL")) {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// A running server. Killed when dropped.
+pub struct Server {
+    child: Child,
+    pub address: SocketAddr,
+    log: PathBuf,
+}
+
+impl Server {
+    /// Starts a server on a free port and waits until it serves; none if it ends before that.
+    pub fn start(data_dir: &Path, log: &Path, environment: &BTreeMap<String, String>) -> Option<Self> {
+        let mut child = Self::command(data_dir, log, environment).spawn().expect("the program can be run");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(address) = served_address(&read(log)) {
+                return Some(Self { child, address, log: log.to_owned() });
+            }
+            if child.try_wait().expect("it is our child").is_some() {
+                eprintln!("the server ended at once:\n{}", read(log));
+                return None;
+            }
+            assert!(Instant::now() < deadline, "the server does not serve:\n{}", read(log));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn command(data_dir: &Path, log: &Path, environment: &BTreeMap<String, String>) -> Command {
+        let log = File::create(log).expect("the directory of the test can be written");
+        let mut command = baedal();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--data-dir"]).arg(data_dir);
+        command.envs(environment).stdout(log.try_clone().expect("a file can be shared")).stderr(log);
+        command
+    }
+
+    pub fn log(&self) -> String {
+        read(&self.log)
+    }
+
+    /// As a machine that loses its power would end it, but for what the kernel still holds.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it is our child");
+        self.child.wait().expect("it is our child");
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it is our child")
+    }
+
+    /// Asks it to stop, as a service manager does, without waiting.
+    pub fn terminate(&self) {
+        let kill = format!("kill -TERM {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &kill]).status().expect("there is a shell");
+        assert!(status.success(), "the server is gone already");
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.has_ended() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the server does not stop:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.child.try_wait().ok().flatten().is_none() {
+            self.child.kill().ok();
+            self.child.wait().ok();
+        }
+    }
+}
+
+fn read(log: &Path) -> String {
+    String::from_utf8_lossy(&std::fs::read(log).unwrap_or_default()).into_owned()
+}
+
+fn served_address(log: &str) -> Option<SocketAddr> {
+    let (_, after) = log.split_once(SERVES)?;
+    let (address, _) = after.split_once(|c: char| !(c.is_ascii_hexdigit() || "[].:".contains(c)))?;
+    address.parse().ok()
+}
+
+/// What `baedal verify` counted.
+#[derive(Debug, PartialEq, Eq)]
+pub struct VerifyReport {
+    pub events: u64,
+    pub orders: u64,
+    pub open: u64,
+}
+
+impl VerifyReport {
+    /// Runs `baedal verify`; panics when a promise is broken.
+    pub fn of(data_dir: &Path) -> Self {
+        let Output { status, stdout, stderr } =
+            baedal().args(["verify", "--data-dir"]).arg(data_dir).output().expect("the program can be run");
+        let (said, complained) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+        assert!(status.success(), "baedal verify: {said}{complained}");
+        let counts: Vec<u64> = said.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
+        match counts[..] {
+            [events, orders, open, ..] => Self { events, orders, open },
+            _ => panic!("baedal verify says something else: {said}"),
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Black-box tests: the real program, a real port, a real database, HTTP and WebSocket only.
+//!
+//! One file per question; the five source systems and the non-functional requirements are named by their ids. Each
+//! test has a server and a data directory of its own, and ends with `baedal verify`: see [`helpers::TestApp`].
+
+// Nothing of a test binary is reachable from elsewhere, whatever its visibility says.
+#![allow(unreachable_pub)]
+// What is not there fails the test, and the line says which.
+#![allow(clippy::unwrap_used)]
+
+mod helpers;
+
+mod access;
+mod commands;
+mod deadlines;
+mod feeds;
+mod food_delivery;
+mod idempotency;
+mod lists;
+mod non_functional;
+mod operations;
+mod overload;
+mod pages;
+mod placing;
+mod quick_service;
+mod recovery;
+mod restaurant;
+mod retail;
+mod riders;
+mod stock;
+mod store_delivered;
+mod stores;

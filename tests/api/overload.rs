@@ -1,0 +1,143 @@
+//! More than fits: what is refused is refused at once and changes nothing, and everything else goes on.
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::helpers::{Life, Options, PATIENCE, TestApp, wait_until};
+
+#[tokio::test]
+async fn while_payment_hangs_orders_are_deferred_and_everything_else_goes_on() {
+    let app = Options::default()
+        .set("mailboxes.payment.running", 4)
+        .set("mailboxes.payment.capacity", 8)
+        .set("orders.placement_answer_within_ms", 300)
+        .set("payments.slow_after_ms", 100)
+        .set("payments.call_timeout_ms", 500)
+        .start()
+        .await;
+    let life = Life::at(&app, "food_delivery").await;
+    let under_way = life.order_in(&app, "preparing").await;
+    app.payment_provider("hang").await;
+
+    let order = life.shop.order();
+    let placed = join_all((0..30).map(|_| app.place(&life.customer, &order))).await;
+    let placed: Vec<Value> = placed.into_iter().map(|answer| answer.created()).collect();
+    for order in &placed {
+        assert_eq!(order["status"], "awaiting_payment");
+    }
+    app.open(&format!("/v1/stores/{}/menu", life.shop.id)).await.ok();
+    app.finish_preparation(&life.shop.owner, &under_way).await.ok();
+    let cash = app.place(&life.customer, &life.shop.order_on_delivery()).await.created();
+    assert_eq!(cash["status"], "awaiting_acceptance", "cash does not wait for the provider");
+    app.deliver_by(&life, &under_way).await;
+
+    app.payment_provider(json!(null)).await;
+    for order in &placed {
+        let order = order["id"].as_str().unwrap();
+        app.wait_for_status(order, "awaiting_acceptance").await;
+        assert_eq!(app.ledger(order).await.operations(), ["authorize"]);
+    }
+    let gate = || async {
+        let metrics = app.open("/metrics").await.body;
+        metrics.as_str()?.contains("payment_gate_lost_places 0").then_some(())
+    };
+    wait_until("the gate is closed again", gate).await;
+}
+
+impl TestApp {
+    async fn deliver_by(&self, life: &Life, order: &str) {
+        self.claim(&life.rider, order).await.ok();
+        self.pick_up(&life.rider, order).await.ok();
+        self.deliver(&life.rider, order).await.ok();
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_is_stuck_refuses_the_ninth_who_asks_and_others_are_unharmed() {
+    let app = Options::default().set("orders.placement_answer_within_ms", 2_500).start().await;
+    let life = Life::at(&app, "restaurant").await;
+    let stuck = life.place(&app).await;
+    app.pause_store_management(true).await;
+    let taps = join_all((0..24).map(|_| app.cancel(&life.customer, &stuck)));
+    let stranger = app.customer("stranger").await;
+    let other = app.get(&stranger, "/v1/my-page");
+    let (taps, other) = tokio::join!(taps, other);
+    other.ok();
+    let (waited, refused): (Vec<_>, Vec<_>) = taps.into_iter().partition(|tap| tap.status == 200);
+    assert_eq!(waited.len(), 8, "so many wait at one order for the kitchen's word");
+    for answer in waited {
+        assert_eq!(answer.ok()["cancellation"]["settled"], false);
+    }
+    for answer in refused {
+        answer.refused(503, "service_full");
+    }
+    app.pause_store_management(false).await;
+    app.wait_until_settled(&stuck).await;
+    app.ledger(&stuck).await.keeps_nothing();
+}
+
+#[tokio::test]
+async fn a_paused_part_refuses_at_once_and_nothing_is_lost() {
+    let app = TestApp::start().await;
+    let life = Life::at(&app, "food_delivery").await;
+    let order = life.place(&app).await;
+    app.pause_store_management(true).await;
+    let version = app.order(&order).await["version"].clone();
+    app.accept(&life.shop.owner, &order).await.refused(503, "service_unavailable");
+    assert_eq!(app.order(&order).await["version"], version, "definitely not applied");
+    app.pause_store_management(false).await;
+    app.accept(&life.shop.owner, &order).await.ok();
+}
+
+#[tokio::test]
+async fn hundreds_of_idle_connections_keep_nobody_out() {
+    let app = TestApp::start().await;
+    let life = Life::at(&app, "food_delivery").await;
+    let mut idle = Vec::new();
+    for _ in 0..400 {
+        idle.push(TcpStream::connect(app.address()).await.unwrap());
+    }
+    for half_a_head in idle.iter_mut().take(100) {
+        half_a_head.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n").await.unwrap();
+    }
+    let order = life.order_in(&app, "completed").await;
+    app.ledger(&order).await.was_charged_once(life.shop.total());
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_is_given_up() {
+    let app = Options::default().set("http.body_read_timeout_ms", 200).start().await;
+    let alice = app.customer("alice").await;
+    let mut slow = TcpStream::connect(app.address()).await.unwrap();
+    let head = format!(
+        "POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nIdempotency-Key: k\r\n\
+         Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{\"store_id\"",
+        alice.token
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 12];
+    tokio::time::timeout(PATIENCE, slow.read_exact(&mut answer)).await.expect("it is given up in time").unwrap();
+    assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 408");
+}
+
+#[tokio::test]
+async fn more_requests_than_fit_are_refused_without_a_trace() {
+    let mut app = Options::default().set("limits.running_requests", 2).start().await;
+    let life = Life::at(&app, "retail").await;
+    let slow = life.shop.order_with_card("slow:300");
+    let answers = join_all((0..20).map(|_| app.place(&life.customer, &slow))).await;
+    let mut placed = 0;
+    for answer in answers {
+        match answer.status {
+            201 => placed += 1,
+            _ => drop(answer.refused(503, "service_full")),
+        }
+    }
+    assert!((2..20).contains(&placed), "{placed}");
+    let request = app.request(Method::GET, "/readyz");
+    assert_eq!(app.send(request).await.status, 200, "full is not unready");
+    assert_eq!(app.stop().orders, placed);
+}

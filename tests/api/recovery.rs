@@ -1,0 +1,293 @@
+//! The process dies at every point of an order's life, and the next one ends where this one would have.
+
+use std::process::Output;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::helpers::{Answer, Ledger, Life, Options, Person, TestApp, baedal};
+
+/// Every point at which the program lets a test kill it.
+const POINTS: [&str; 8] = [
+    "journal.before_append",
+    "journal.before_commit",
+    "journal.after_commit",
+    "journal.before_reply",
+    "order.before_write",
+    "order.after_write",
+    "order.before_pay",
+    "order.answer_before_note",
+];
+
+/// Which visit of the point kills: from the very first, at the start perhaps, to some late in life.
+const VISITS: [u32; 5] = [1, 2, 3, 5, 8];
+
+/// What someone does about an answer that never came: the same again, with the same key, until there is one.
+async fn insist(app: &mut TestApp, crashes: &mut u32, who: &Person, key: &str, path: &str, body: &Value) -> Answer {
+    loop {
+        let request = app.request(Method::POST, path).bearer_auth(&who.token).header("Idempotency-Key", key);
+        match app.try_send(request.json(body)).await {
+            Ok(answer) if !matches!(answer.status, 409 | 500 | 503 | 504) => return answer,
+            Ok(answer) if answer.status == 409 && answer.body["code"] != "request_in_progress" => return answer,
+            Ok(_) => tokio::task::yield_now().await,
+            Err(_) => come_back(app, crashes).await,
+        }
+    }
+}
+
+async fn come_back(app: &mut TestApp, crashes: &mut u32) {
+    let crashed = crate::helpers::wait_until("the process is gone", || {
+        let crashed = app.has_crashed();
+        async move { crashed.then_some(()) }
+    });
+    crashed.await;
+    *crashes += 1;
+    app.forget_crash_point();
+    app.start_again();
+}
+
+/// The rider's app says again and again where they are; a server that has died has forgotten it.
+async fn on_duty(app: &mut TestApp, crashes: &mut u32, rider: &Person) {
+    let duty = json!({"available": true, "location": {"lat": 37.5, "lng": 127.0}});
+    loop {
+        let request = app.request(Method::PUT, "/v1/riders/me").bearer_auth(&rider.token);
+        match app.try_send(request.json(&duty)).await {
+            Ok(answer) => return drop(answer.ok()),
+            Err(_) => come_back(app, crashes).await,
+        }
+    }
+}
+
+/// Waits for the status, over a crash if one comes.
+async fn reaches(app: &mut TestApp, crashes: &mut u32, life: &Life, order: &str, status: &str) {
+    loop {
+        let path = format!("/v1/orders/{order}");
+        let request = app.request(Method::GET, &path).bearer_auth(&app.admin.token);
+        match app.try_send(request).await {
+            Ok(answer) if answer.status == 200 && answer.body["status"] == status => return,
+            Ok(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
+            Err(_) => {
+                come_back(app, crashes).await;
+                on_duty(app, crashes, &life.rider).await;
+            }
+        }
+    }
+}
+
+/// How an order ended, without what differs from run to run.
+fn end_of(mut order: Value, ledger: Ledger) -> (Value, Ledger) {
+    for field in ["id", "version", "placed_at", "updated_at", "deadline", "store"] {
+        order.as_object_mut().expect("an order is an object").remove(field);
+    }
+    for line in order["lines"].as_array_mut().into_iter().flatten() {
+        line.as_object_mut().expect("a line is an object").remove("item_id");
+    }
+    (order, ledger)
+}
+
+/// Lives one life, through the crash that the options ask for; says how it ended and how often it crashed.
+async fn live(preset: &str, crash: Option<(&str, u32)>, cancelled_in: Option<&str>) -> ((Value, Ledger), u32) {
+    let mut app = TestApp::start().await;
+    let life = Life::at(&app, preset).await;
+    let mut crashes = 0;
+    if let Some((point, visit)) = crash {
+        app.stop();
+        app.change_options(|options| options.crash_at(point, visit));
+        if !app.starts_again() {
+            crashes += 1;
+            app.forget_crash_point();
+            app.start_again();
+        }
+        on_duty(&mut app, &mut crashes, &life.rider).await;
+    }
+    let placed = insist(&mut app, &mut crashes, &life.customer, "place", "/v1/orders", &life.shop.order()).await;
+    let order = placed.created()["id"].as_str().expect("an order has an id").to_owned();
+    let mut steps = life.steps().iter();
+    loop {
+        let step = steps.next();
+        if let Some(step) = step {
+            on_duty(&mut app, &mut crashes, &life.rider).await;
+            reaches(&mut app, &mut crashes, &life, &order, step.from).await;
+        }
+        if step.is_none() || step.map(|step| step.from) == cancelled_in {
+            break;
+        }
+        let step = step.expect("checked just now");
+        let path = format!("/v1/orders/{order}/{}", step.command);
+        let who = life.person(step.by);
+        insist(&mut app, &mut crashes, who, step.command, &path, &life.body(*step)).await.ok();
+    }
+    if cancelled_in.is_some() {
+        let path = format!("/v1/orders/{order}/cancel");
+        insist(&mut app, &mut crashes, &life.customer, "cancel", &path, &json!({})).await.ok();
+    }
+    let settled = settles(&mut app, &mut crashes, &order).await;
+    let ledger = app.ledger(&order).await;
+    ledger.did_nothing_twice();
+    assert_eq!(app.stop().open, 0, "nothing is left to do");
+    (end_of(settled, ledger), crashes)
+}
+
+async fn settles(app: &mut TestApp, crashes: &mut u32, order: &str) -> Value {
+    loop {
+        let path = format!("/v1/orders/{order}/events");
+        match app.try_send(app.request(Method::GET, &path).bearer_auth(&app.admin.token)).await {
+            Ok(answer) if answer.body.to_string().contains("order_settled") => break,
+            Ok(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
+            Err(_) => come_back(app, crashes).await,
+        }
+    }
+    app.order(order).await
+}
+
+/// Crashes at every point and each of the visits; every first visit must really have crashed.
+async fn ends_the_same_wherever_it_crashes(preset: &str, points: &[&str], cancelled_in: Option<&str>) {
+    let (undisturbed, crashes) = live(preset, None, cancelled_in).await;
+    assert_eq!(crashes, 0);
+    for point in points {
+        for visit in VISITS {
+            let (end, crashes) = live(preset, Some((point, visit)), cancelled_in).await;
+            assert_eq!(end, undisturbed, "after a crash at visit {visit} of {point}");
+            assert!(crashes == 1 || visit > 1, "{point} was never visited");
+        }
+    }
+}
+
+#[tokio::test]
+async fn food_delivery_ends_the_same_wherever_the_journal_is_cut() {
+    ends_the_same_wherever_it_crashes("food_delivery", &POINTS[..4], None).await;
+}
+
+#[tokio::test]
+async fn food_delivery_ends_the_same_wherever_the_order_is_cut() {
+    ends_the_same_wherever_it_crashes("food_delivery", &POINTS[4..], None).await;
+}
+
+#[tokio::test]
+async fn retail_ends_the_same_wherever_the_journal_is_cut() {
+    ends_the_same_wherever_it_crashes("retail", &POINTS[..4], None).await;
+}
+
+#[tokio::test]
+async fn retail_ends_the_same_wherever_the_order_is_cut() {
+    ends_the_same_wherever_it_crashes("retail", &POINTS[4..], None).await;
+}
+
+#[tokio::test]
+async fn a_cancelled_order_gives_everything_back_wherever_it_is_cut() {
+    ends_the_same_wherever_it_crashes(
+        "retail",
+        &["journal.after_commit", "order.answer_before_note"],
+        Some("picked_up"),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn every_crash_point_of_the_program_is_in_this_test() {
+    let mut found = Vec::new();
+    collect_points(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut found);
+    found.sort();
+    found.dedup();
+    let mut known = POINTS.map(str::to_owned).to_vec();
+    known.sort();
+    assert_eq!(found, known);
+}
+
+fn collect_points(directory: &std::path::Path, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(directory).expect("the sources are there") {
+        let path = entry.expect("the sources can be read").path();
+        if path.is_dir() {
+            collect_points(&path, found);
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("the sources are text");
+        for after in text.split("crash::point(\"").skip(1) {
+            found.extend(after.split('"').next().map(str::to_owned));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_before_a_signal_to_stop_is_there_after_it() {
+    let mut app = TestApp::start().await;
+    let life = Life::at(&app, "food_delivery").await;
+    let order = life.shop.order_with_card("slow:30");
+    let mut acknowledged = Vec::new();
+    let mut told = false;
+    loop {
+        let key = uuid::Uuid::now_v7().to_string();
+        let request = app.request(Method::POST, "/v1/orders").bearer_auth(&life.customer.token);
+        match app.try_send(request.header("Idempotency-Key", &key).json(&order)).await {
+            Ok(answer) if answer.status == 201 => {
+                acknowledged.push(answer.created()["id"].as_str().unwrap().to_owned())
+            }
+            Ok(answer) => drop(answer.problem()),
+            Err(_) => break,
+        }
+        if acknowledged.len() == 5 && !std::mem::replace(&mut told, true) {
+            app.tell_to_stop();
+        }
+    }
+    assert!(acknowledged.len() >= 5);
+    app.wait_for_end();
+    app.start_again();
+    for order in &acknowledged {
+        app.wait_for_status(order, "awaiting_acceptance").await;
+        app.ledger(order).await.did_nothing_twice();
+    }
+}
+
+#[tokio::test]
+async fn an_idle_connection_does_not_hold_up_the_stop() {
+    let mut app = Options::default().set("http.shutdown_grace_s", 25).start().await;
+    let kept_open = tokio::net::TcpStream::connect(app.address()).await.unwrap();
+    app.open("/livez").await;
+    let asked = std::time::Instant::now();
+    app.stop();
+    drop(kept_open);
+    assert!(asked.elapsed() < std::time::Duration::from_secs(20), "it waited for somebody who says nothing");
+    app.start_again();
+}
+
+#[tokio::test]
+async fn open_orders_go_on_by_themselves_after_a_crash() {
+    let mut app = TestApp::start().await;
+    let life = Life::at(&app, "retail").await;
+    app.payment_provider("error").await;
+    let unpaid = life.place(&app).await;
+    app.kill();
+    app.start_again();
+    app.wait_for_status(&unpaid, "awaiting_acceptance").await;
+    app.ledger(&unpaid).await.was_charged_once(life.shop.total());
+}
+
+fn fails_with_one_line(output: Output) -> String {
+    assert!(!output.status.success(), "it should not have started");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let lines: Vec<&str> = said.lines().filter(|line| line.starts_with("baedal: ")).collect();
+    assert_eq!(lines.len(), 1, "{said}");
+    lines[0].to_owned()
+}
+
+#[tokio::test]
+async fn a_second_process_on_the_same_data_is_refused_in_one_clear_line() {
+    let app = TestApp::start().await;
+    for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["verify"], &["rebuild-views"]] {
+        let second = baedal().args(command).arg("--data-dir").arg(app.data_dir()).output().unwrap();
+        let line = fails_with_one_line(second);
+        assert!(line.contains("another") && line.contains(&app.data_dir().display().to_string()), "{line}");
+    }
+    app.open("/readyz").await.ok();
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_said_in_one_clear_line() {
+    let app = TestApp::start().await;
+    let address = app.address().to_string();
+    let other_data = app.directory().join("other");
+    let second = baedal().args(["serve", "--listen", &address, "--data-dir"]).arg(&other_data).output().unwrap();
+    let line = fails_with_one_line(second);
+    assert!(line.contains(&address), "{line}");
+    assert!(!other_data.join("issuer-key.der").exists(), "the address comes first: nothing was made");
+}
