@@ -87,10 +87,14 @@ impl Subscription {
         let mut seen = from;
         let orders: Option<Vec<OrderId>> = self.topics.iter().map(Topic::one_order).collect();
         if let Some(orders) = orders {
+            let mut entries = Vec::new();
             for order in orders {
-                for entry in replay.stream(StreamId::order(order)).await? {
-                    self.take(&entry, &mut seen, &mut missed);
-                }
+                entries.extend(replay.stream(StreamId::order(order)).await?);
+            }
+            // As the journal has them: a token in the middle must not claim what another order's history still holds.
+            entries.sort_by_key(|entry| (entry.first.shard, entry.first.position));
+            for entry in &entries {
+                self.take(entry, &mut seen, &mut missed);
             }
             return Ok(Some(missed));
         }

@@ -11,9 +11,9 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::access::{Caller, Role};
-use crate::actors::{Listing, System};
+use crate::actors::{CatalogueError, Listing, System};
 use crate::order::{OwnerId, Place, PolicySpec, ServicePolicy, StoreId, Text, Timestamp};
-use crate::store::{CatalogueChange, Shop};
+use crate::store::{Answer, CatalogueChange, Shop};
 
 use super::code::Code;
 use super::error::{ApiError, FieldErrors};
@@ -136,9 +136,22 @@ pub(super) async fn create(
     let reply = to_json(&body(&shop, now, None));
     let answer = new_answer(answer_key(&key, &caller, fingerprint), now, StatusCode::CREATED, &reply);
     let outcome = system.stores.change(CatalogueChange::PutShop(shop), answer).await;
+    // Of a repeated request it is the store of the first time.
+    let id = match &outcome {
+        Err(CatalogueError::AnsweredBefore(Answer::Body { body, .. })) => {
+            serde_json::from_str::<Located>(body).map_or(id, |kept| kept.id)
+        }
+        Ok(()) | Err(_) => id,
+    };
     let mut answer = changed(outcome, StatusCode::CREATED, reply, fingerprint)?;
     answer.headers_mut().insert(LOCATION, format!("/v1/stores/{id}").parse().expect("a path of hex digits"));
     Ok(answer)
+}
+
+/// The part of a kept answer that says where the store is.
+#[derive(Deserialize)]
+struct Located {
+    id: StoreId,
 }
 
 /// Changes a store's name, policy, or whether it takes orders. Orders under way keep their policy.
