@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::clock::Clock;
 use super::mailbox::{Mailbox, Refusal};
-use super::order::{Execute, ExecuteError, Inspect, OrderActor, Origin, Receipt, answer_from_journal};
+use super::order::{Execute, ExecuteError, Inspect, OrderActor, Origin, Receipt, Repeat};
 use super::registry::To;
 use super::store::{AttendDesk, StoreActor};
 use crate::order::{CommandId, CommandName, Order, OrderCommand, OrderId, Party, Rejection, SharedPlacement};
@@ -19,6 +19,7 @@ const SENT_AT_MOST: usize = 3;
 #[derive(Clone)]
 pub struct Orders {
     pub(super) execute: Mailbox<To<OrderActor, Execute>>,
+    pub(super) repeat: Mailbox<To<OrderActor, Repeat>>,
     pub(super) inspect: Mailbox<To<OrderActor, Inspect>>,
     pub(super) desk: Mailbox<To<StoreActor, AttendDesk>>,
     pub(super) readers: Readers,
@@ -47,15 +48,12 @@ impl Orders {
     }
 
     async fn placed_before(&self, answer: &Answer, key: AnswerKey) -> Result<Receipt, ExecuteError> {
-        match answer {
-            Answer::Stream { fingerprint, id, version } if *fingerprint == key.fingerprint => {
-                let order = OrderId::new(*id);
-                let found = answer_from_journal(&self.readers, order, *version, CommandName::Place).await?;
-                let order = found.ok_or(ExecuteError::Unknown)?;
-                Ok(Receipt { order, position: None, replayed: true })
-            }
-            Answer::Stream { .. } | Answer::Body { .. } => Err(ExecuteError::KeyReused),
-        }
+        let id = match answer {
+            Answer::Stream { fingerprint, id, .. } if *fingerprint == key.fingerprint => OrderId::new(*id),
+            Answer::Stream { .. } | Answer::Body { .. } => return Err(ExecuteError::KeyReused),
+        };
+        let repeat = Repeat { id: CommandId::new(key.key), command: CommandName::Place, fingerprint: key.fingerprint };
+        self.repeat.ask(To { id, origin: None, message: repeat }).await?
     }
 
     /// Carries out a command of someone who is not the store's owner.

@@ -120,6 +120,7 @@ pub async fn start(
 
     let orders = Orders {
         execute: doors.orders.mailbox(),
+        repeat: doors.orders.mailbox(),
         inspect: doors.orders.mailbox(),
         desk: doors.stores.mailbox(),
         readers: readers.clone(),

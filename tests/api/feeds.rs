@@ -267,7 +267,7 @@ async fn a_reader_who_does_not_read_is_closed_and_hurts_nobody() {
             submitted += usize::from(awake.event().await["type"] == "order_submitted");
         }
     }
-    let (last, code) = asleep.to_the_end().await;
+    let (last, code) = asleep.read_to_the_end().await;
     assert_eq!((&last["t"], code), (&json!("too_slow"), 4008));
     let mut back = Feed::open_after(&app, &life.customer, "my-orders", resume(&last)).await;
     assert_eq!(back.event().await["t"], "event", "it goes on where it was too slow");

@@ -59,7 +59,7 @@ fn read_all(history: &[Recorded]) -> Result<Vec<(OrderEvent, Timestamp)>, Unread
 
 /// The order as it stood when a command, whose last event has `version`, could be answered; as it stands now if
 /// that moment has not come. A function of the journal, so every repeat is told the same.
-pub(crate) async fn answer_from_journal(
+async fn answer_from_journal(
     readers: &Readers,
     id: OrderId,
     version: u32,
@@ -88,25 +88,28 @@ pub(crate) async fn answer_from_journal(
 }
 
 impl OrderActor {
-    /// The same request again: the same answer, from the journal.
+    /// The same request again: the same answer, from the journal; or, if a restart came between the command and its
+    /// answer, the answer when it is there.
     pub(super) fn answer_again(
         &mut self,
         answered: Answered,
-        execute: &Execute,
+        fingerprint: Option<i64>,
+        command: CommandName,
         reply: Reply<Execute>,
         ctx: &mut Context<Self>,
     ) {
-        if execute.key.is_some_and(|key| key.fingerprint != answered.fingerprint) {
+        if fingerprint.is_some_and(|fingerprint| fingerprint != answered.fingerprint) {
             return reply.send(Err(ExecuteError::KeyReused));
         }
-        let (world, id, command) = (self.world.clone(), self.id, execute.command.name());
+        let (world, id) = (self.world.clone(), self.id);
         let looking = async move { answer_from_journal(&world.readers, id, answered.version, command).await };
-        ctx.wait(looking.into_actor(self).map(|found, _, _| {
-            reply.send(match found {
-                Ok(Some(order)) => Ok(Receipt { order, position: None, replayed: true }),
-                Ok(None) => Err(ExecuteError::Unknown),
-                Err(error) => Err(error),
-            });
+        ctx.wait(looking.into_actor(self).map(move |found, actor, ctx| match found {
+            Ok(Some(order)) => {
+                let receipt = Receipt { order, position: None, replayed: true };
+                actor.answer_when_ready(command, receipt, reply, ctx);
+            }
+            Ok(None) => reply.send(Err(ExecuteError::Unknown)),
+            Err(error) => reply.send(Err(error)),
         }));
     }
 

@@ -11,7 +11,6 @@ mod tests;
 
 use std::sync::Arc;
 
-pub(super) use self::answers::answer_from_journal;
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 
 use self::answers::{Answered, Unanswered};
@@ -40,6 +39,15 @@ pub struct Execute {
     pub key: Option<AnswerKey>,
     /// The version that the caller has seen, if they insist on it.
     pub if_version: Option<u32>,
+}
+
+/// Asks for the answer to a command that the order has carried out before.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Result<Receipt, ExecuteError>")]
+pub struct Repeat {
+    pub id: CommandId,
+    pub command: CommandName,
+    pub fingerprint: i64,
 }
 
 /// Asks for the order as it stands.
@@ -171,7 +179,8 @@ impl OrderActor {
     fn execute(&mut self, execute: Execute, reply: Reply<Execute>, ctx: &mut Context<Self>) {
         self.lifeline.working_on(execute.id);
         if let Some(answered) = self.answered.iter().find(|answered| answered.command == execute.id).copied() {
-            return self.answer_again(answered, &execute, reply, ctx);
+            let fingerprint = execute.key.map(|key| key.fingerprint);
+            return self.answer_again(answered, fingerprint, execute.command.name(), reply, ctx);
         }
         if let (Some(order), Some(seen)) = (&self.order, execute.if_version)
             && order.version != seen
@@ -357,6 +366,23 @@ impl Handler<Admitted<Execute>> for OrderActor {
     fn handle(&mut self, asked: Admitted<Execute>, ctx: &mut Context<Self>) {
         if let Some((execute, reply)) = asked.start() {
             self.execute(execute, reply, ctx);
+        }
+    }
+}
+
+impl Handler<Admitted<Repeat>> for OrderActor {
+    type Result = ();
+
+    fn handle(&mut self, asked: Admitted<Repeat>, ctx: &mut Context<Self>) {
+        let Some((repeat, reply)) = asked.start() else { return };
+        match self.answered.iter().find(|answered| answered.command == repeat.id).copied() {
+            Some(answered) => {
+                self.answer_again(answered, Some(repeat.fingerprint), repeat.command, reply.hand_on(), ctx);
+            }
+            None => {
+                reply.send(Err(ExecuteError::Unknown));
+                self.leave_if_nobody(ctx);
+            }
         }
     }
 }

@@ -89,6 +89,7 @@ impl Town {
         let registry = Registry::<OrderActor>::open(world, residency);
         let orders = Orders {
             execute: registry.mailbox(),
+            repeat: registry.mailbox(),
             inspect: registry.mailbox(),
             desk: Probe::answering(|_: &To<StoreActor, AttendDesk>| ()),
             readers: readers.clone(),

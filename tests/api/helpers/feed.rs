@@ -111,11 +111,11 @@ impl Feed {
 
     /// The code of the close frame, whatever comes before it.
     pub async fn closed(&mut self) -> u16 {
-        self.to_the_end().await.1
+        self.read_to_the_end().await.1
     }
 
     /// The last frame before the close frame, and its code.
-    pub async fn to_the_end(&mut self) -> (Value, u16) {
+    pub async fn read_to_the_end(&mut self) -> (Value, u16) {
         let mut last = Value::Null;
         loop {
             match self.next().await {
