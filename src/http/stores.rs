@@ -11,9 +11,9 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::access::{Caller, Role};
-use crate::actors::{Listing, System};
+use crate::actors::{CatalogueError, Listing, System};
 use crate::order::{OwnerId, Place, PolicySpec, ServicePolicy, StoreId, Text, Timestamp};
-use crate::store::{CatalogueChange, Shop};
+use crate::store::{Answer, CatalogueChange, Shop};
 
 use super::code::Code;
 use super::error::{ApiError, FieldErrors};
@@ -136,9 +136,25 @@ pub(super) async fn create(
     let reply = to_json(&body(&shop, now, None));
     let answer = new_answer(answer_key(&key, &caller, fingerprint), now, StatusCode::CREATED, &reply);
     let outcome = system.stores.change(CatalogueChange::PutShop(shop), answer).await;
+    // A repeat is told of the store of the first time.
+    let id = outcome.as_ref().err().and_then(made_before).unwrap_or(id);
     let mut answer = changed(outcome, StatusCode::CREATED, reply, fingerprint)?;
     answer.headers_mut().insert(LOCATION, format!("/v1/stores/{id}").parse().expect("a path of hex digits"));
     Ok(answer)
+}
+
+#[derive(Deserialize)]
+struct Made {
+    id: StoreId,
+}
+
+fn made_before(error: &CatalogueError) -> Option<StoreId> {
+    match error {
+        CatalogueError::AnsweredBefore(Answer::Body { body, .. }) => {
+            serde_json::from_str(body).ok().map(|Made { id }| id)
+        }
+        _ => None,
+    }
 }
 
 /// Changes a store's name, policy, or whether it takes orders. Orders under way keep their policy.
