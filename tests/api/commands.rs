@@ -48,8 +48,7 @@ fn body(life: &Life, command: &str) -> Value {
 /// In every status: what `allowed` does not list either holds already or is refused, and changes nothing.
 async fn what_is_not_allowed_changes_nothing(preset: &str, statuses: &[&str]) {
     let app = TestApp::start().await;
-    let life = Life::at(&app, preset).await;
-    // Broken for the test of awaiting_payment, which must not be paid meanwhile.
+    let life = Life::at_plenty(&app, preset).await;
     for status in statuses {
         let order = life.order_in(&app, status).await;
         if matches!(*status, "completed" | "rejected" | "cancelled") {
@@ -119,6 +118,19 @@ async fn a_store_that_delivers_itself_refuses_what_its_status_does_not_allow() {
 }
 
 #[tokio::test]
+async fn a_shop_refuses_what_its_status_does_not_allow() {
+    let statuses: Vec<&str> = STATUSES.into_iter().filter(|status| !matches!(*status, "accepted" | "ready")).collect();
+    what_is_not_allowed_changes_nothing("retail", &statuses).await;
+}
+
+#[tokio::test]
+async fn a_restaurant_refuses_what_its_status_does_not_allow() {
+    let statuses: Vec<&str> =
+        ["awaiting_payment", "preparing", "picked_up", "delivered", "completed", "cancelled"].into_iter().collect();
+    what_is_not_allowed_changes_nothing("restaurant", &statuses).await;
+}
+
+#[tokio::test]
 async fn a_repeated_command_that_holds_already_answers_200_and_writes_nothing() {
     let app = TestApp::start().await;
     for preset in ["food_delivery", "retail", "quick_service", "store_delivered", "restaurant"] {
@@ -167,6 +179,21 @@ async fn of_two_owners_taps_that_contradict_each_other_one_wins() {
         let won = [accepted.status, rejected.status].iter().filter(|status| **status == 200).count();
         assert_eq!(won, 1, "accept {}, reject {}", accepted.status, rejected.status);
         let expected = if accepted.status == 200 { "accepted" } else { "rejected" };
+        assert_eq!(app.order(&order).await["status"], expected);
+    }
+}
+
+#[tokio::test]
+async fn of_a_cancellation_and_a_stove_that_is_lit_at_once_one_wins() {
+    let app = TestApp::start().await;
+    let life = Life::at(&app, "food_delivery").await;
+    for _ in 0..10 {
+        let order = life.order_in(&app, "accepted").await;
+        let (cancelled, started) =
+            tokio::join!(app.cancel(&life.customer, &order), app.start_preparation(&life.shop.owner, &order));
+        let won = [cancelled.status, started.status].iter().filter(|status| **status == 200).count();
+        assert_eq!(won, 1, "cancel {}, start {}", cancelled.status, started.status);
+        let expected = if cancelled.status == 200 { "cancelled" } else { "preparing" };
         assert_eq!(app.order(&order).await["status"], expected);
     }
 }
