@@ -15,6 +15,9 @@ use crate::config::LogFormat;
 /// The variable that says what is logged.
 const FILTER: &str = "BAEDAL_LOG";
 
+/// What is logged when nobody says. actix counts its workers at every start, which helps nobody.
+const USUAL: &str = "info,actix_server=warn";
+
 /// Seconds. An actor answers in tens of microseconds, a commit takes about one millisecond, and the longest
 /// wait for an answer is ten seconds.
 const DURATION_BUCKETS: [f64; 14] =
@@ -33,7 +36,7 @@ pub struct BadFilter(#[source] tracing_subscriber::filter::ParseError);
 
 /// Starts logging to standard error, panics included. A second call in one process changes nothing.
 pub fn start_log(format: LogFormat) -> Result<(), BadFilter> {
-    let wanted = std::env::var(FILTER).unwrap_or_else(|_| "info".into());
+    let wanted = std::env::var(FILTER).unwrap_or_else(|_| USUAL.into());
     let filter: EnvFilter = wanted.parse().map_err(BadFilter)?;
     let for_people = match format {
         LogFormat::Auto => std::io::stderr().is_terminal(),
@@ -42,7 +45,7 @@ pub fn start_log(format: LogFormat) -> Result<(), BadFilter> {
     };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = if for_people {
-        log.compact().with_target(false).try_init()
+        log.compact().with_target(false).with_ansi(std::io::stderr().is_terminal()).try_init()
     } else {
         log.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
     };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::LOG;
 use super::client::{Client, Refused};
 use super::opening::Shop;
 use super::seen::{Order, Page, short};
@@ -24,6 +25,7 @@ const LIVES_WITHIN_M: f64 = 1_000.0;
 
 pub(super) async fn live(client: Client, stores: Vec<Shop>) {
     let home = CENTRE.nearby(LIVES_WITHIN_M);
+    tokio::time::sleep(ROUND.mul_f64(fastrand::f64())).await;
     loop {
         tokio::time::sleep(ROUND).await;
         if let Err(refused) = round(&client, &stores, home).await {
@@ -50,13 +52,13 @@ async fn look_after(client: &Client, order: &Order) -> Result<(), Refused> {
     let confirms = order.may("confirm") && once_in(if order.status == "delivered" { 3 } else { 30 });
     if confirms {
         client.post::<Value>(&path("confirm"), json!({})).await?;
-        tracing::info!(target: "baedal::demo", "{who} has {id} from {store} and confirms: done");
+        tracing::info!(target: LOG, "{who} has {id} from {store} and confirms: done");
     } else if order.may("cancel") && once_in(120) {
         client.post::<Value>(&path("cancel"), json!({"reason": "changed my mind"})).await?;
-        tracing::info!(target: "baedal::demo", "{who} cancels {id} at {store}, which was {}", order.status);
+        tracing::info!(target: LOG, "{who} cancels {id} at {store}, which was {}", order.status);
     } else if order.may("pay") && once_in(5) {
         let paid: Order = client.post(&path("pay"), json!({})).await?;
-        tracing::info!(target: "baedal::demo", "{who} tries to pay for {id} again: {}", paid.payment.status);
+        tracing::info!(target: LOG, "{who} tries to pay for {id} again: {}", paid.payment.status);
     }
     Ok(())
 }
@@ -72,12 +74,12 @@ async fn place(client: &Client, stores: &[Shop], home: Spot) -> Result<(), Refus
                 (_, "on_delivery") => "to be paid on delivery",
                 _ => "by card",
             };
-            tracing::info!(target: "baedal::demo", "{who} orders {id} at {store}: {basket}, {payment}");
+            tracing::info!(target: LOG, "{who} orders {id} at {store}: {basket}, {payment}");
         }
         Err(refused) => {
             let Some(why) = ended_because(&refused.code) else { return Err(refused) };
             let id = refused.order_id.map(short).unwrap_or_default();
-            tracing::info!(target: "baedal::demo", "{who} orders {id} at {store}, but {why}");
+            tracing::info!(target: LOG, "{who} orders {id} at {store}, but {why}");
         }
     }
     Ok(())

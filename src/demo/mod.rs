@@ -25,6 +25,9 @@ use client::{Client, Door, Refused};
 use opening::Shop;
 use stores::{CUSTOMERS, FREE_RIDERS, PLANS, Plan};
 
+/// Where the story goes: `BAEDAL_LOG=warn,baedal::demo=info` shows nothing else.
+const LOG: &str = "baedal::demo";
+
 /// Between two attempts to open a store.
 const OPENING_PAUSE: Duration = Duration::from_secs(2);
 
@@ -60,12 +63,14 @@ async fn open_and_live(door: Door) {
         people.spawn(customer::live(door.enter(Role::Customer, name), stores.clone()));
     }
     for name in FREE_RIDERS {
-        people.spawn(rider::ride(door.enter(Role::Rider, name), stores.clone(), true));
+        people.spawn(rider::ride(door.enter(Role::Rider, name), stores.clone(), None));
     }
-    for name in PLANS.iter().flat_map(|plan| plan.riders) {
-        people.spawn(rider::ride(door.enter(Role::Rider, name), stores.clone(), false));
+    for shop in &stores {
+        for name in shop.plan.riders {
+            people.spawn(rider::ride(door.enter(Role::Rider, name), stores.clone(), Some(*shop)));
+        }
     }
-    tracing::info!(target: "baedal::demo", "five stores are open; {} people are about", people.len());
+    tracing::info!(target: LOG, "five stores are open; {} people are about", people.len());
     while people.join_next().await.is_some() {}
 }
 
@@ -83,8 +88,8 @@ async fn open(owner: &Client, plan: &'static Plan) -> Shop {
 /// that is refused was not expected.
 fn shrug(name: &str, refused: &Refused) {
     if refused.status == 409 || refused.code == "order_not_found" {
-        tracing::debug!(target: "baedal::demo", "{name} was too late: {refused}");
+        tracing::debug!(target: LOG, "{name} was too late: {refused}");
     } else {
-        tracing::warn!(target: "baedal::demo", "{name} was refused: {refused}");
+        tracing::warn!(target: LOG, "{name} was refused: {refused}");
     }
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::LOG;
 use super::client::{Client, Refused};
 use super::seen::{Item, Page};
 use super::stores::Plan;
@@ -58,7 +59,7 @@ async fn create(owner: &Client, plan: &Plan) -> Result<Uuid, Refused> {
     let body = json!({"name": plan.name, "location": place, "policy": plan.preset});
     let key = format!("baedal-demo-{}", plan.owner);
     let created: Listed = owner.post_as(&key, "/v1/stores", body).await?;
-    tracing::info!(target: "baedal::demo", "{} opened {}, {}", plan.owner, plan.name, trade(plan.preset));
+    tracing::info!(target: LOG, "{} opened {}, {}", plan.owner, plan.name, trade(plan.preset));
     Ok(created.id)
 }
 

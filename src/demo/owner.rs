@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::LOG;
 use super::client::{Client, Refused};
 use super::opening::Shop;
 use super::seen::{Item, Order, Page, short};
@@ -16,7 +17,7 @@ const ROUND: Duration = Duration::from_millis(1_500);
 const BOARD: usize = 60;
 
 /// What is left of an item when more is fetched, and how much.
-const FEW: u32 = 3;
+const FEW: u32 = 2;
 const FETCHED: u32 = 10;
 
 pub(super) async fn work(client: Client, shop: Shop) {
@@ -48,7 +49,7 @@ async fn see_to(client: &Client, shop: Shop, order: &Order) -> Result<(), Refuse
     } else if order.may("start-preparation") && once_in(2) {
         Some(("start-preparation", json!({}), "starts to cook"))
     } else if order.may("finish-preparation") && once_in(5) {
-        Some(("finish-preparation", json!({}), "has finished"))
+        Some(("finish-preparation", json!({}), "has packed"))
     } else if order.may("depart") && once_in(3) {
         Some(("depart", json!({}), "departs with"))
     } else if order.may("deliver") && once_in(8) {
@@ -56,16 +57,19 @@ async fn see_to(client: &Client, shop: Shop, order: &Order) -> Result<(), Refuse
     } else {
         None
     };
-    let (who, id) = (client.name, short(order.id));
+    let (who, id, customer) = (client.name, short(order.id), &order.customer_id);
     if let Some((command, body, does)) = step {
         client.post::<Value>(&format!("/v1/orders/{}/{command}", order.id), body).await?;
-        tracing::info!(target: "baedal::demo", "{who} {does} {id}: {}", order.basket());
+        match command {
+            "accept" | "reject" => tracing::info!(target: LOG, "{who} {does} {id} of {customer}: {}", order.basket()),
+            _ => tracing::info!(target: LOG, "{who} {does} {id} for {customer}"),
+        }
     } else if order.may("assign")
         && once_in(2)
         && let Some(rider) = fastrand::choice(shop.plan.riders)
     {
         client.post::<Value>(&format!("/v1/orders/{}/assign", order.id), json!({"rider_id": rider})).await?;
-        tracing::info!(target: "baedal::demo", "{who} sends {rider} for {id}: {}", order.basket());
+        tracing::info!(target: LOG, "{who} sends {rider} for {id} of {customer}");
     }
     Ok(())
 }
@@ -78,7 +82,7 @@ async fn restock(client: &Client, shop: Shop) -> Result<(), Refused> {
         if once_in(10) {
             let path = format!("/v1/stores/{}/menu/{}/restock", shop.id, item.id);
             client.post::<Value>(&path, json!({"quantity": FETCHED})).await?;
-            tracing::info!(target: "baedal::demo", "{} fetches {FETCHED} × {}", client.name, dish.name);
+            tracing::info!(target: LOG, "{} fetches {FETCHED} × {}", client.name, dish.name);
         }
     }
     Ok(())

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::LOG;
 use super::client::{Client, Refused};
 use super::opening::Shop;
 use super::seen::{Order, Page, short};
@@ -35,17 +36,18 @@ struct Offer {
     distance_m: u32,
 }
 
-pub(super) async fn ride(client: Client, stores: Vec<Shop>, free: bool) {
+/// Rides for one store, or for whoever is near when `home` is none.
+pub(super) async fn ride(client: Client, stores: Vec<Shop>, home: Option<Shop>) {
     let mut at = CENTRE.nearby(800.0);
     loop {
-        if let Err(refused) = round(&client, &stores, free, &mut at).await {
+        if let Err(refused) = round(&client, &stores, home, &mut at).await {
             super::shrug(client.name, &refused);
         }
         tokio::time::sleep(ROUND).await;
     }
 }
 
-async fn round(client: &Client, stores: &[Shop], free: bool, at: &mut Spot) -> Result<(), Refused> {
+async fn round(client: &Client, stores: &[Shop], home: Option<Shop>, at: &mut Spot) -> Result<(), Refused> {
     client.put("/v1/riders/me", json!({"available": true, "location": at})).await?;
     let me: Me = client.get("/v1/riders/me").await?;
     for (nth, id) in me.active_deliveries.iter().enumerate() {
@@ -55,26 +57,30 @@ async fn round(client: &Client, stores: &[Shop], free: bool, at: &mut Spot) -> R
             carry(client, stores, &order, at).await?;
         }
     }
-    if free && me.active_deliveries.len() < CARRIES && once_in(2) {
-        claim(client, *at).await?;
+    match home {
+        Some(store) if me.active_deliveries.is_empty() => *at = at.towards(store.plan.at, STEP_M),
+        None if me.active_deliveries.len() < CARRIES && once_in(2) => claim(client, *at).await?,
+        Some(_) | None => {}
     }
     Ok(())
 }
 
-/// Goes to the store, then to the customer, and says so on arrival.
+/// Goes to the store, or to where the parcel is, then to the customer, and says so on arrival.
 async fn carry(client: &Client, stores: &[Shop], order: &Order, at: &mut Spot) -> Result<(), Refused> {
-    let kitchen = stores.iter().find(|shop| shop.id == order.store.id).map(|shop| shop.plan.at);
     let (there, command, does) = if order.may("pick-up") {
-        (kitchen.unwrap_or(*at), "pick-up", "picks up")
+        let kitchen = stores.iter().find(|shop| shop.id == order.store.id).map(|shop| shop.plan.at);
+        let parcel = order.parcel.as_ref().map(|parcel| parcel.pick_up);
+        (parcel.or(kitchen).unwrap_or(*at), "pick-up", "picks up")
     } else if order.may("deliver") {
-        (order.destination, "deliver", "delivers")
+        (order.destination, "deliver", "has delivered")
     } else {
         return Ok(());
     };
     *at = at.towards(there, STEP_M);
     if *at == there {
         client.post::<Value>(&format!("/v1/orders/{}/{command}", order.id), json!({})).await?;
-        tracing::info!(target: "baedal::demo", "{} {does} {}: {}", client.name, short(order.id), order.basket());
+        let (id, customer) = (short(order.id), &order.customer_id);
+        tracing::info!(target: LOG, "{} {does} {id} for {customer}", client.name);
     }
     Ok(())
 }
@@ -87,7 +93,7 @@ async fn answer(client: &Client, order: &Order) -> Result<bool, Refused> {
     let (command, does) =
         if once_in(12) { ("decline-delivery", "cannot take") } else { ("accept-delivery", "is on the way for") };
     client.post::<Value>(&format!("/v1/orders/{}/{command}", order.id), json!({})).await?;
-    tracing::info!(target: "baedal::demo", "{} {does} {}", client.name, short(order.id));
+    tracing::info!(target: LOG, "{} {does} {}", client.name, short(order.id));
     Ok(true)
 }
 
@@ -98,7 +104,7 @@ async fn claim(client: &Client, at: Spot) -> Result<(), Refused> {
     match client.post::<Value>(&format!("/v1/orders/{}/claim", nearest.order_id), json!({})).await {
         Ok(_) => {
             let (id, metres) = (short(nearest.order_id), nearest.distance_m);
-            tracing::info!(target: "baedal::demo", "{} takes {id}, {metres} m away", client.name);
+            tracing::info!(target: LOG, "{} takes {id}, {metres} m away", client.name);
         }
         // Another rider was faster, or the customer thought better of it: there will be others.
         Err(refused) if refused.status == 409 => {}

@@ -19,12 +19,19 @@ pub(super) struct Order {
     pub(super) id: Uuid,
     pub(super) status: String,
     pub(super) store: Named,
+    pub(super) customer_id: String,
     pub(super) lines: Vec<Line>,
     pub(super) total: Money,
     pub(super) destination: Spot,
+    pub(super) parcel: Option<Parcel>,
     pub(super) payment: Payment,
     /// The commands that the reader may issue now.
     pub(super) allowed: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Parcel {
+    pub(super) pick_up: Spot,
 }
 
 #[derive(Debug, Deserialize)]
@@ -97,7 +104,7 @@ mod tests {
     fn order(lines: &str) -> Order {
         let json = format!(
             r#"{{"id":"01890a5d-ac96-774b-bcce-b302099ac3f1","version":3,"status":"placed","store":{{"id":"01890a5d-ac96-774b-bcce-b302099a8057","name":"S"}},
-            "lines":{lines},"total":{{"amount":1026500,"currency":"KRW"}},"destination":{{"text":"x","lat":1.0,"lng":2.0}},
+            "customer_id":"minji","lines":{lines},"total":{{"amount":1026500,"currency":"KRW"}},"destination":{{"text":"x","lat":1.0,"lng":2.0}},
             "payment":{{"method":"card","status":"pending"}},"allowed":["cancel"]}}"#
         );
         serde_json::from_str(&json).unwrap()
