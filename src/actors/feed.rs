@@ -4,7 +4,7 @@
 //! closed, with the token to come back by; nobody waits for the slow. A watcher who comes back is first given
 //! what lies between their token and the place where they joined, from the journal: no gap, no repeat.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -88,10 +88,10 @@ impl Subscription {
         let orders: Option<Vec<OrderId>> = self.topics.iter().map(Topic::one_order).collect();
         if let Some(orders) = orders {
             let mut entries = Vec::new();
-            for order in orders {
-                entries.extend(replay.stream(StreamId::order(order)).await?);
+            for order in BTreeSet::from_iter(orders.iter().map(|order| order.uuid())) {
+                entries.extend(replay.stream(StreamId::order(OrderId::new(order))).await?);
             }
-            // As the journal has them: a token in the middle must not claim what another order's history still holds.
+            // As in the journal: whoever hangs up between two of them comes back by a token that covers no later one.
             entries.sort_by_key(|entry| (entry.first.shard, entry.first.position));
             for entry in &entries {
                 self.take(entry, &mut seen, &mut missed);

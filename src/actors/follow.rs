@@ -32,7 +32,7 @@ pub struct Follower {
 pub enum FollowError {
     #[error(transparent)]
     Db(#[from] DbError),
-    /// The journal holds something that this program cannot read: reading on would skip it.
+    /// The journal holds something that this program cannot read.
     #[error("the journal cannot be read at {position} of {stream:?}: {what}")]
     Unreadable { stream: StreamId, position: crate::store::Position, what: String },
 }
@@ -103,7 +103,15 @@ impl Follower {
         }
         let mut entries = Vec::with_capacity(rows.len());
         for row in &rows {
-            entries.push(Arc::new(self.states.entry(row, &self.readers).await?));
+            match self.states.entry(row, &self.readers).await {
+                Ok(entry) => entries.push(Arc::new(entry)),
+                // One stream that cannot be read stays behind, and says so; the others go on.
+                Err(error @ FollowError::Unreadable { .. }) => {
+                    tracing::error!(%error, "a stream of the journal is left behind");
+                    metrics::counter!("journal_unreadable_events_total").increment(1);
+                }
+                Err(error @ FollowError::Db(_)) => return Err(error),
+            }
         }
         // After the last wait: given up half-way, the same rows are read again.
         for row in &rows {

@@ -143,6 +143,12 @@ impl PaymentActor {
             }
         }
         metrics::gauge!("payment_gate_lost_places").set(self.gate.lost.load(Ordering::Relaxed) as f64);
+        let state = match self.gate.state() {
+            GateState::Closed => 0.0,
+            GateState::HalfOpen => 1.0,
+            GateState::Open => 2.0,
+        };
+        metrics::gauge!("payment_gate_state").set(state);
     }
 
     fn call(&self, charge: Charge, reply: Reply<Charge>, ctx: &mut Context<Self>) {

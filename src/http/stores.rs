@@ -136,22 +136,25 @@ pub(super) async fn create(
     let reply = to_json(&body(&shop, now, None));
     let answer = new_answer(answer_key(&key, &caller, fingerprint), now, StatusCode::CREATED, &reply);
     let outcome = system.stores.change(CatalogueChange::PutShop(shop), answer).await;
-    // Of a repeated request it is the store of the first time.
-    let id = match &outcome {
-        Err(CatalogueError::AnsweredBefore(Answer::Body { body, .. })) => {
-            serde_json::from_str::<Located>(body).map_or(id, |kept| kept.id)
-        }
-        Ok(()) | Err(_) => id,
-    };
+    // A repeat is told of the store of the first time.
+    let id = outcome.as_ref().err().and_then(made_before).unwrap_or(id);
     let mut answer = changed(outcome, StatusCode::CREATED, reply, fingerprint)?;
     answer.headers_mut().insert(LOCATION, format!("/v1/stores/{id}").parse().expect("a path of hex digits"));
     Ok(answer)
 }
 
-/// The part of a kept answer that says where the store is.
 #[derive(Deserialize)]
-struct Located {
+struct Made {
     id: StoreId,
+}
+
+fn made_before(error: &CatalogueError) -> Option<StoreId> {
+    match error {
+        CatalogueError::AnsweredBefore(Answer::Body { body, .. }) => {
+            serde_json::from_str(body).ok().map(|Made { id }| id)
+        }
+        _ => None,
+    }
 }
 
 /// Changes a store's name, policy, or whether it takes orders. Orders under way keep their policy.

@@ -221,6 +221,18 @@ async fn without_a_token_or_from_a_foreign_page_no_feed_opens() {
 }
 
 #[tokio::test]
+async fn who_shouts_into_a_feed_is_put_out_and_hurts_nobody() {
+    let app = TestApp::start().await;
+    let life = Life::at(&app, "food_delivery").await;
+    let mut loud = Feed::open(&app, &life.customer, "my-orders").await;
+    let mut quiet = Feed::open(&app, &life.customer, "my-orders").await;
+    loud.shout(&"x".repeat(1_000_000)).await;
+    loud.ends().await;
+    let order = life.place(&app).await;
+    assert_eq!(quiet.event().await["order_id"], *order);
+}
+
+#[tokio::test]
 async fn a_feed_ends_with_its_token() {
     let app = TestApp::start().await;
     let alice = about_to_expire(&app, &app.customer("alice").await);

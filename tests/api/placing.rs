@@ -166,6 +166,14 @@ async fn what_is_not_for_sale_is_not_sold() {
     app.patch(&shop.owner, &store, &json!({"open": true, "paused_until": "2999-01-01T00:00:00Z"})).await.ok();
     app.place(&alice, &shop.order()).await.refused(409, "store_paused");
     app.patch(&shop.owner, &store, &json!({"paused_until": null})).await.ok();
+    let soon = app.put(&app.admin, "/v1/operations/clock", &json!({"advance_s": 0})).await.ok()["now"].clone();
+    app.patch(&shop.owner, &store, &json!({"paused_until": soon})).await.ok();
+    let shown = app.open(&store).await.ok();
+    assert_eq!(
+        (&shown["takes_orders"], &shown["paused_until"]),
+        (&json!(true), &json!(null)),
+        "a pause ends by itself"
+    );
     assert_eq!(app.stop().events, 0, "nothing was written for any of them");
     app.start_again();
     app.place(&alice, &shop.order()).await.created();

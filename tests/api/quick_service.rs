@@ -108,9 +108,9 @@ async fn s2_f7_f8_status_at_any_time_and_a_message_on_every_change() {
     let life = Life::at(&app, PRESET).await;
     let order = life.place(&app).await;
     for &step in life.steps() {
-        life.take(&app, &order, step).await.ok();
+        let told = life.take(&app, &order, step).await.ok()["version"].as_u64();
         let seen = app.get(&life.customer, &format!("/v1/orders/{order}")).await.ok();
-        assert_eq!(seen["version"], app.order(&order).await["version"], "after {}", step.command);
+        assert!(seen["version"].as_u64() >= told, "after {}", step.command);
     }
     for event in ["order_placed", "order_accepted", "rider_accepted", "picked_up", "delivered", "order_completed"] {
         app.wait_for_message(&life.customer, &order, event).await;

@@ -1,11 +1,10 @@
 //! The process dies at every point of an order's life, and the next one ends where this one would have.
 
-use std::process::Output;
-
+use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::helpers::{Answer, Ledger, Life, Options, Person, TestApp, baedal};
+use crate::helpers::{Answer, Ledger, Life, Options, Person, TestApp, item};
 
 /// Every point at which the program lets a test kill it.
 const POINTS: [&str; 8] = [
@@ -262,32 +261,70 @@ async fn open_orders_go_on_by_themselves_after_a_crash() {
     app.ledger(&unpaid).await.was_charged_once(life.shop.total());
 }
 
-fn fails_with_one_line(output: Output) -> String {
-    assert!(!output.status.success(), "it should not have started");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let lines: Vec<&str> = said.lines().filter(|line| line.starts_with("baedal: ")).collect();
-    assert_eq!(lines.len(), 1, "{said}");
-    lines[0].to_owned()
-}
-
 #[tokio::test]
-async fn a_second_process_on_the_same_data_is_refused_in_one_clear_line() {
-    let app = TestApp::start().await;
-    for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["verify"], &["rebuild-views"]] {
-        let second = baedal().args(command).arg("--data-dir").arg(app.data_dir()).output().unwrap();
-        let line = fails_with_one_line(second);
-        assert!(line.contains("another") && line.contains(&app.data_dir().display().to_string()), "{line}");
+async fn orders_survive_kills_in_the_middle_of_a_rush() {
+    let mut app = TestApp::start().await;
+    let life = Life::at(&app, "retail").await;
+    app.put(
+        &life.shop.owner,
+        &format!("/v1/stores/{}/menu/{}", life.shop.id, life.shop.items[0]),
+        &item("Fan", 5, Some(900)),
+    )
+    .await
+    .done();
+    let wish = life.shop.order_of(0, 1);
+    let keys: Vec<String> = (0..60).map(|n| format!("wish-{n}")).collect();
+    let mut placed: Vec<Option<String>> = vec![None; keys.len()];
+    let mut kills = 0;
+    while placed.iter().any(Option::is_none) {
+        let rush = async {
+            let open = keys.iter().zip(&placed).filter(|(_, placed)| placed.is_none()).take(30);
+            join_all(open.map(|(key, _)| {
+                let request = app.request(Method::POST, "/v1/orders").bearer_auth(&life.customer.token);
+                app.try_send(request.header("Idempotency-Key", key).json(&wish))
+            }))
+            .await
+        };
+        let answers = if kills < 4 {
+            tokio::select! {
+                answers = rush => answers,
+                () = first_commits(&app, 20 * (kills + 1)) => Vec::new(),
+            }
+        } else {
+            rush.await
+        };
+        let open: Vec<usize> = (0..keys.len()).filter(|nth| placed[*nth].is_none()).take(30).collect();
+        for (nth, answer) in open.into_iter().zip(answers) {
+            match answer {
+                Ok(answer) if answer.status == 201 => {
+                    placed[nth] = Some(answer.created()["id"].as_str().unwrap().to_owned());
+                }
+                Ok(answer) => assert!(matches!(answer.status, 409 | 503 | 504), "{}", answer.body),
+                Err(_) => {}
+            }
+        }
+        if kills < 4 {
+            app.kill();
+            app.start_again();
+            kills += 1;
+        }
     }
-    app.open("/readyz").await.ok();
+    for order in placed.iter().flatten() {
+        app.wait_for_status(order, "awaiting_acceptance").await;
+        app.ledger(order).await.was_charged_once(5);
+    }
+    let listed = || async { Some(app.stock_of(&life.shop, 0).await).filter(|stock| *stock == 900 - keys.len()) };
+    crate::helpers::wait_until("one piece is sold for each key", listed).await;
+    assert_eq!(app.stop().orders, keys.len() as u64, "one order for each key");
 }
 
-#[tokio::test]
-async fn a_port_that_is_taken_is_said_in_one_clear_line() {
-    let app = TestApp::start().await;
-    let address = app.address().to_string();
-    let other_data = app.directory().join("other");
-    let second = baedal().args(["serve", "--listen", &address, "--data-dir"]).arg(&other_data).output().unwrap();
-    let line = fails_with_one_line(second);
-    assert!(line.contains(&address), "{line}");
-    assert!(!other_data.join("issuer-key.der").exists(), "the address comes first: nothing was made");
+/// Waits until the journal has committed so often in this process.
+async fn first_commits(app: &TestApp, count: u32) {
+    crate::helpers::wait_until("the journal has written", || async {
+        let metrics = app.open("/metrics").await.body;
+        let line = metrics.as_str()?.lines().find(|line| line.starts_with("journal_commit_seconds_count"))?;
+        let commits: f64 = line.rsplit(' ').next()?.parse().ok()?;
+        (commits >= f64::from(count)).then_some(())
+    })
+    .await;
 }

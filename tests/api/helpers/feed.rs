@@ -1,6 +1,6 @@
 //! A watcher of the live feed.
 
-use futures_util::StreamExt as _;
+use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -80,6 +80,17 @@ impl Feed {
                 Some(Ok(other)) => panic!("a frame of another kind: {other:?}"),
             };
         }
+    }
+
+    /// Says something, which a feed has no ear for.
+    pub async fn shout(&mut self, text: &str) {
+        // The server may hang up in the middle of it.
+        self.socket.send(Message::text(text)).await.ok();
+    }
+
+    /// Waits for the end, in whatever way.
+    pub async fn ends(&mut self) {
+        while let Frame::Json(_) = self.next().await {}
     }
 
     pub async fn json(&mut self) -> Value {

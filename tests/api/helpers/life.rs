@@ -58,7 +58,15 @@ fn rank(order: &Value) -> Option<usize> {
 
 impl Life {
     pub async fn at(app: &TestApp, policy: impl Into<Value>) -> Self {
-        let shop = app.store(policy).await;
+        Self::with(app, app.store(policy).await).await
+    }
+
+    /// At a store whose shelves do not empty.
+    pub async fn at_plenty(app: &TestApp, policy: impl Into<Value>) -> Self {
+        Self::with(app, app.store_with_stock(policy, 1_000).await).await
+    }
+
+    async fn with(app: &TestApp, shop: Shop) -> Self {
         let customer = app.customer("alice").await;
         let rider = app.rider("rico").await;
         app.hire(&shop, &rider).await;
