@@ -6,87 +6,27 @@
 
 mod answers;
 mod asks;
+mod messages;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 
 use self::answers::{Answered, Unanswered};
 use self::asks::Asks;
+pub use self::messages::{Execute, ExecuteError, Receipt};
+pub(super) use self::messages::{Inspect, Repeat};
 use super::journal::{Write, WriteError};
-use super::mailbox::{Admitted, Refusal, Reply};
+use super::mailbox::{Admitted, Reply};
 use super::registry::{Lifeline, Resident};
 use super::tail::News;
 use super::world::World;
 use crate::order::{
-    self, CommandId, CommandName, NoStep, Order, OrderCommand, OrderEvent, OrderId, Party, Rejection, Step, Timestamp,
+    self, CommandId, CommandName, NoStep, Order, OrderCommand, OrderEvent, OrderId, Party, Step, Timestamp,
 };
-use crate::store::{
-    Answer, AnswerKey, Append, Committed, Due, NewEvent, NotAppended, Position, Recorded, Shard, StreamId,
-};
-
-/// Asks an order to carry out a command.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "Result<Receipt, ExecuteError>")]
-pub struct Execute {
-    /// Equal for every repeat of one request.
-    pub id: CommandId,
-    pub by: Party,
-    pub command: OrderCommand,
-    /// The idempotency key that the request came with.
-    pub key: Option<AnswerKey>,
-    /// The version that the caller has seen, if they insist on it.
-    pub if_version: Option<u32>,
-}
-
-/// Asks for the answer to a command that the order has carried out before.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "Result<Receipt, ExecuteError>")]
-pub struct Repeat {
-    pub id: CommandId,
-    pub command: CommandName,
-    pub fingerprint: i64,
-}
-
-/// Asks for the order as it stands.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "Option<Arc<Order>>")]
-pub struct Inspect;
-
-/// The command holds: carried out now, or before.
-#[derive(Clone, Debug)]
-pub struct Receipt {
-    pub order: Arc<Order>,
-    /// Where its last event stands; none if nothing had to happen.
-    pub position: Option<Position>,
-    /// This is what was answered to the same request before.
-    pub replayed: bool,
-}
-
-/// Why a command was not carried out, or not for certain.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum ExecuteError {
-    #[error("{rejection}")]
-    Rejected { rejection: Rejection, order: Option<Arc<Order>> },
-    #[error("the order is at version {}, not at the one you have seen", .0.version)]
-    Stale(Arc<Order>),
-    #[error("this idempotency key came with another request before")]
-    KeyReused,
-    #[error("this request was answered before")]
-    AnsweredBefore(Answer),
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// Definitely not written.
-    #[error("the journal takes no writes at the moment")]
-    Unwritable,
-    #[error("whether the command was carried out is unknown")]
-    Unknown,
-    /// Our own rules contradict each other. Nothing was written.
-    #[error("the order's rules failed")]
-    Broken,
-}
+use crate::store::{Append, Committed, Due, NewEvent, NotAppended, Recorded, Shard, StreamId};
 
 /// How an order's actor begins.
 pub enum Origin {
@@ -321,11 +261,12 @@ impl OrderActor {
                 tracing::error!(order.id = %self.id, %error, "what a rule decided cannot be written");
                 self.refused(ExecuteError::Broken, reply, ctx);
             }
-            WriteError::Unwritable(_) => self.refused(ExecuteError::Unwritable, reply, ctx),
-            // Someone else has written to this stream, or nobody knows: what we hold in memory may be wrong.
-            WriteError::NotAppended(NotAppended::VersionConflict | NotAppended::DidNotHappen) | WriteError::Unknown => {
-                self.lost(reply, ctx);
+            // It was lost on the way, and the journal has been read since: it does not stand and never will.
+            WriteError::Unwritable(_) | WriteError::NotAppended(NotAppended::DidNotHappen) => {
+                self.refused(ExecuteError::Unwritable, reply, ctx);
             }
+            // Someone else has written to this stream, or nobody knows: what we hold in memory may be wrong.
+            WriteError::NotAppended(NotAppended::VersionConflict) | WriteError::Unknown => self.lost(reply, ctx),
         }
     }
 

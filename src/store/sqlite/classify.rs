@@ -92,6 +92,12 @@ fn is_conflict(error: &sqlx::Error) -> bool {
             || message.contains("the version before this one is missing"))
 }
 
+/// In WAL mode the commit record is the last page written, and checkpoints report no errors to a commit: whoever is
+/// told that the disk is full has not committed, also when SQLite has rolled back by itself.
+pub(super) fn is_full(error: &sqlx::Error) -> bool {
+    primary_code(error) == Some(FULL)
+}
+
 pub(super) fn is_damage(error: &sqlx::Error) -> bool {
     matches!(primary_code(error), Some(CORRUPT | NOT_A_DATABASE))
 }

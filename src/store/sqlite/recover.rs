@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteConnection;
 use uuid::Uuid;
 
 use super::Writer;
-use super::classify::Stop;
+use super::classify::{Stop, is_full};
 use super::judge::malformed;
 use super::read::{number, position, uuid};
 use crate::store::{Append, Committed, DbError, NotAppended, Position, SHARDS};
@@ -19,8 +19,18 @@ impl Writer {
         self.disconnect();
         let mut connection = self.begin().await?;
         let work = move_on(&mut connection, self.owner, batch).await;
-        let (epoch, found) = self.end(connection, work).await.map_err(Stop::into_error)?;
-        self.epoch = epoch;
+        let read = work.as_ref().ok().map(|(_, found)| found.clone());
+        let found = match (self.end(connection, work).await, read) {
+            (Ok((epoch, found)), _) => {
+                self.epoch = epoch;
+                found
+            }
+            // The disk has no room for the new epoch either. What was read is final all the same: the write lock was
+            // ours, so the lost transaction had ended, and no other process can open this file.
+            (Err(Stop::Failed(DbError::Full(_))), Some(found)) => found,
+            (Err(Stop::Failed(DbError::Unknown(error))), Some(found)) if is_full(&error) => found,
+            (Err(stop), _) => return Err(stop.into_error()),
+        };
         Ok(batch.iter().map(|append| outcome(append, &found)).collect())
     }
 }
