@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::helpers::{Answer, Ledger, Life, Options, Person, TestApp, item};
+use crate::helpers::{Answer, Ledger, Life, Options, PATIENCE, Person, TestApp, item};
 
 /// Every point at which the program lets a test kill it.
 const POINTS: [&str; 8] = [
@@ -84,8 +84,13 @@ fn end_of(mut order: Value, ledger: Ledger) -> (Value, Ledger) {
     (order, ledger)
 }
 
-/// Lives one life, through the crash that the options ask for; says how it ended and how often it crashed.
+/// Lives one life, through the crash that is asked for; says how it ended and how often it crashed.
 async fn live(preset: &str, crash: Option<(&str, u32)>, cancelled_in: Option<&str>) -> ((Value, Ledger), u32) {
+    let lived = tokio::time::timeout(2 * PATIENCE, live_through(preset, crash, cancelled_in)).await;
+    lived.unwrap_or_else(|_| panic!("an order at {preset} does not end after a crash at {crash:?}"))
+}
+
+async fn live_through(preset: &str, crash: Option<(&str, u32)>, cancelled_in: Option<&str>) -> ((Value, Ledger), u32) {
     let mut app = TestApp::start().await;
     let life = Life::at(&app, preset).await;
     let mut crashes = 0;
