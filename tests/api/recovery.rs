@@ -262,7 +262,9 @@ async fn open_orders_go_on_by_themselves_after_a_crash() {
     let unpaid = life.place(&app).await;
     app.kill();
     app.start_again();
-    app.wait_for_status(&unpaid, "awaiting_acceptance").await;
+    // Nobody asks for the order, which would wake it: only the board is looked at.
+    let board = format!("/v1/stores/{}/orders", life.shop.id);
+    app.wait_for_row(&life.shop.owner, &board, &unpaid, |row| row["status"] == "awaiting_acceptance").await;
     app.ledger(&unpaid).await.was_charged_once(life.shop.total());
 }
 
