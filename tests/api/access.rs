@@ -183,7 +183,7 @@ async fn a_store_belongs_to_the_owner_who_created_it() {
     }
     let shown = app.open(&store).await.ok();
     assert_eq!((&shown["name"], &shown["open"]), (&json!(life.shop.name), &json!(true)));
-    assert_eq!(app.stock_of(&life.shop, 0).await, 9);
+    app.wait_for_stock(&life.shop, 0, 9).await;
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::helpers::{Answer, Life, Person, Shop, TestApp, item};
+use crate::helpers::{Answer, Life, Person, Shop, TestApp, item, wait_until};
 
 async fn post_with_key(app: &TestApp, who: &Person, key: &str, path: &str, body: &Value) -> Answer {
     let request = app.request(Method::POST, path).bearer_auth(&who.token).header("Idempotency-Key", key);
@@ -93,7 +93,9 @@ async fn a_refusal_that_ended_an_order_is_repeated_too() {
         assert!(replayed(&again));
         assert_eq!(again.refused(*status, code).order_id(), *ended);
     }
-    assert_eq!(app.my_page(&life.customer, "past").await.len(), 2);
+    let listed = || async { (app.my_page(&life.customer, "past").await.len() >= 2).then_some(()) };
+    wait_until("both are listed", listed).await;
+    assert_eq!(app.my_page(&life.customer, "past").await.len(), 2, "each was ended once");
 }
 
 #[tokio::test]
@@ -141,13 +143,11 @@ async fn keys_are_honoured_where_they_are_not_required() {
     let again = post_with_key(&app, &life.shop.owner, "lorry-1", &restock, &five).await;
     assert!(replayed(&again));
     assert_eq!((again.status, &again.body), (first.status, &first.body));
-    let shelf = || async { Some(app.stock_of(&life.shop, 0).await).filter(|stock| *stock == 15) };
-    crate::helpers::wait_until("five came in, once", shelf).await;
+    app.wait_for_stock(&life.shop, 0, 15).await;
     let other = post_with_key(&app, &life.shop.owner, "lorry-1", &restock, &json!({"quantity": 6})).await;
     other.refused(422, "idempotency_key_reused");
     post_with_key(&app, &life.shop.owner, "lorry-2", &restock, &five).await.done();
-    let shelf = || async { Some(app.stock_of(&life.shop, 0).await).filter(|stock| *stock == 20) };
-    crate::helpers::wait_until("another lorry came", shelf).await;
+    app.wait_for_stock(&life.shop, 0, 20).await;
 
     let body =
         json!({"name": "Twice", "location": crate::helpers::place("x", crate::helpers::STORE_AT), "policy": "retail"});

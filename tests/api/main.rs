@@ -25,6 +25,7 @@ mod pages;
 mod placing;
 mod quick_service;
 mod recovery;
+mod restarts;
 mod restaurant;
 mod retail;
 mod riders;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::helpers::{Life, TestApp, wait_until};
+use crate::helpers::{Life, TestApp};
 
 const PRESET: &str = "restaurant";
 
@@ -30,7 +30,7 @@ async fn s4_f2_cooked_means_the_delivery_starts_by_itself() {
     assert_eq!(departed["delivery"], json!({"status": "picked_up", "rider_id": life.rider.sub}));
     life.bring_to(&app, &order, "completed").await;
     app.wait_until_settled(&order).await;
-    assert_eq!(app.stock_of(&life.shop, 1).await, 8, "what was sold is gone");
+    app.wait_for_stock(&life.shop, 1, 8).await;
 }
 
 #[tokio::test]
@@ -43,7 +43,8 @@ async fn s4_f3_cancelling_the_order_cancels_the_cooking_and_the_customer_is_told
     let settled = app.wait_until_settled(&order).await;
     assert_eq!(settled["payment"]["status"], "refunded");
     app.ledger(&order).await.keeps_nothing();
-    assert_eq!([app.stock_of(&life.shop, 0).await, app.stock_of(&life.shop, 1).await], [json!(10), json!(10)]);
+    app.wait_for_stock(&life.shop, 0, 10).await;
+    app.wait_for_stock(&life.shop, 1, 10).await;
     for event in ["order_cancelled", "preparation_cancelled", "payment_refunded"] {
         app.wait_for_message(&life.customer, &order, event).await;
     }
@@ -57,11 +58,10 @@ async fn s4_f4_if_stock_is_short_the_order_is_cancelled() {
     let order = app.wait_until_settled(&refused.order_id()).await;
     assert_eq!((&order["status"], &order["cancellation"]["reason"]), (&json!("cancelled"), &json!("out_of_stock")));
     assert!(app.ledger(&refused.order_id()).await.0.is_empty(), "nobody pays for what is not there");
-    assert_eq!(app.stock_of(&life.shop, 0).await, 10);
+    app.wait_for_stock(&life.shop, 0, 10).await;
     app.wait_for_message(&life.customer, &refused.order_id(), "order_cancelled").await;
     app.place(&life.customer, &life.shop.order_of(0, 10)).await.created();
-    let shelf = || async { Some(app.stock_of(&life.shop, 0).await).filter(|stock| *stock == 0) };
-    wait_until("the shelf is empty", shelf).await;
+    app.wait_for_stock(&life.shop, 0, 0).await;
 }
 
 #[tokio::test]

@@ -14,7 +14,8 @@ async fn s1_f1_f2_a_customer_orders_an_appliance_and_pays() {
     assert_eq!((&order["status"], &order["payment"]["status"]), (&json!("awaiting_acceptance"), &json!("captured")));
     let order = order["id"].as_str().unwrap();
     app.ledger(order).await.was_charged_once(life.shop.total());
-    assert_eq!((app.stock_of(&life.shop, 0).await, app.stock_of(&life.shop, 1).await), (json!(9), json!(8)));
+    app.wait_for_stock(&life.shop, 0, 9).await;
+    app.wait_for_stock(&life.shop, 1, 8).await;
     let cash = app.place(&life.customer, &life.shop.order_on_delivery()).await.refused(422, "invalid_value");
     assert_eq!(cash.pointers(), ["/payment/method"]);
 }
@@ -90,8 +91,8 @@ async fn s1_f7_the_customer_can_cancel_after_taking() {
         let settled = app.wait_until_settled(&order).await;
         assert_eq!(settled["payment"]["status"], "refunded");
         app.ledger(&order).await.keeps_nothing();
-        let stock = [app.stock_of(&life.shop, 0).await, app.stock_of(&life.shop, 1).await];
-        assert_eq!(stock, [json!(10), json!(10)], "the goods are back on the shelf");
+        app.wait_for_stock(&life.shop, 0, 10).await;
+        app.wait_for_stock(&life.shop, 1, 10).await;
     }
 }
 
@@ -106,7 +107,7 @@ async fn s1_f8_cancelling_after_departure_cancels_payment_and_delivery() {
     assert_eq!(settled["payment"]["status"], "refunded");
     assert_eq!(settled["cancellation"]["settled"], true);
     app.ledger(&order).await.keeps_nothing();
-    assert_eq!(app.stock_of(&life.shop, 1).await, 10);
+    app.wait_for_stock(&life.shop, 1, 10).await;
     let mine = app.get(&life.rider, "/v1/riders/me").await.ok();
     assert_eq!(mine["active_deliveries"], json!([]), "the rider is stood down");
 }

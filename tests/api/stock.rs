@@ -5,11 +5,6 @@ use serde_json::{Value, json};
 
 use crate::helpers::{Answer, Options, Person, Shop, TestApp, wait_until};
 
-async fn wait_for_stock(app: &TestApp, shop: &Shop, expected: u32) {
-    let seen = || async { Some(app.stock_of(shop, 0).await).filter(|stock| *stock == expected) };
-    wait_until(&format!("{expected} are on the shelf"), seen).await;
-}
-
 /// Two hundred buyers press the button at once; answers come as soon as stock and payment are settled.
 async fn rush(app: &TestApp, shop: &Shop, buyers: &[Person]) -> Vec<Answer> {
     let order = shop.order_of(0, 1);
@@ -36,7 +31,7 @@ async fn two_hundred_buyers_race_for_seven_items_and_seven_win() {
         assert_eq!(order["status"], "preparing", "{order}");
         app.ledger(order["id"].as_str().unwrap()).await.was_charged_once(9_000);
     }
-    wait_for_stock(&app, &shop, 0).await;
+    app.wait_for_stock(&shop, 0, 0).await;
     let on_the_board = || async {
         let board = app.board(&shop.owner, &shop.id).await;
         (board.len() == 7).then_some(())
@@ -54,7 +49,7 @@ async fn a_cancelled_order_gives_its_goods_back_to_the_next_buyer() {
     app.cancel(&alice, &alices).await.ok();
     app.wait_until_settled(&alices).await;
     app.place(&bob, &shop.order_of(0, 1)).await.created();
-    wait_for_stock(&app, &shop, 0).await;
+    app.wait_for_stock(&shop, 0, 0).await;
 }
 
 #[tokio::test]
@@ -65,7 +60,8 @@ async fn an_order_gets_all_of_its_lines_or_none() {
     let mut greedy = shop.order();
     greedy["lines"][1]["quantity"] = json!(4);
     app.place(&alice, &greedy).await.refused(409, "out_of_stock");
-    assert_eq!([app.stock_of(&shop, 0).await, app.stock_of(&shop, 1).await], [json!(3), json!(3)]);
+    app.wait_for_stock(&shop, 0, 3).await;
+    app.wait_for_stock(&shop, 1, 3).await;
 }
 
 #[tokio::test]
@@ -76,15 +72,15 @@ async fn restocking_and_counting_change_what_can_be_bought() {
     let item = format!("/v1/stores/{}/menu/{}", shop.id, shop.items[0]);
     app.place(&alice, &shop.order_of(0, 3)).await.refused(409, "out_of_stock");
     app.post(&shop.owner, &format!("{item}/restock"), &json!({"quantity": 4})).await.done();
-    wait_for_stock(&app, &shop, 5).await;
+    app.wait_for_stock(&shop, 0, 5).await;
     app.place(&alice, &shop.order_of(0, 3)).await.created();
-    wait_for_stock(&app, &shop, 2).await;
+    app.wait_for_stock(&shop, 0, 2).await;
     for bad in [json!({"quantity": 0}), json!({"quantity": -1}), json!({"quantity": 1.5}), json!({})] {
         let problem = app.post(&shop.owner, &format!("{item}/restock"), &bad).await.problem();
         assert!(matches!(problem.0["status"].as_u64(), Some(400 | 422)), "{bad}: {}", problem.0);
     }
     app.put(&shop.owner, &item, &crate::helpers::item("Bibimbap", 9_000, Some(40))).await.done();
-    wait_for_stock(&app, &shop, 40).await;
+    app.wait_for_stock(&shop, 0, 40).await;
 }
 
 #[tokio::test]
@@ -95,11 +91,11 @@ async fn stock_survives_a_crash() {
     let order = app.placed(&alice, &shop.order_of(0, 2)).await;
     app.kill();
     app.start_again();
-    wait_for_stock(&app, &shop, 3).await;
+    app.wait_for_stock(&shop, 0, 3).await;
     app.place(&alice, &shop.order_of(0, 4)).await.refused(409, "out_of_stock");
     app.cancel(&alice, &order).await.ok();
     app.wait_until_settled(&order).await;
-    wait_for_stock(&app, &shop, 5).await;
+    app.wait_for_stock(&shop, 0, 5).await;
 }
 
 #[tokio::test]

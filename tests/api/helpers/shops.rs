@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Person, TestApp};
+use super::{Person, TestApp, wait_until};
 
 /// Where every store stands: Seoul City Hall.
 pub const STORE_AT: (f64, f64) = (37.5663, 126.9779);
@@ -68,6 +68,12 @@ impl TestApp {
     pub async fn hire(&self, shop: &Shop, rider: &Person) {
         let path = format!("/v1/stores/{}/riders/{}", shop.id, rider.sub);
         self.put(&shop.owner, &path, &json!({})).await.done();
+    }
+
+    /// Waits until the menu, which is a moment old, shows so many of the item.
+    pub async fn wait_for_stock(&self, shop: &Shop, item: usize, count: usize) {
+        let seen = || async { (self.stock_of(shop, item).await == count).then_some(()) };
+        wait_until(&format!("the menu shows {count} of item {item}"), seen).await;
     }
 
     /// How many of the item the menu says there are.
