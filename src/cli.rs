@@ -49,8 +49,8 @@ enum Command {
     Migrate,
     /// Check every promise that the journal can show; the exit status tells
     Verify,
-    /// Make the views anew from the journal
-    RebuildViews,
+    /// Make the list views anew from the journal, beside a running server too, and compare them with the old ones
+    RebuildViews(RebuildViewsArgs),
     /// Print a token that lets its bearer act as someone
     Token(TokenArgs),
     /// Print the description of the interface (OpenAPI 3.1, JSON)
@@ -68,6 +68,13 @@ struct ServeArgs {
     /// Also open five stores and let simulated people order, cook and ride
     #[arg(long)]
     demo: bool,
+}
+
+#[derive(Debug, Args)]
+struct RebuildViewsArgs {
+    /// Where the server listens, if one runs on this data [default: 127.0.0.1:8088]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<std::net::SocketAddr>,
 }
 
 #[derive(Debug, Args)]
@@ -102,7 +109,7 @@ impl Cli {
             }
             Command::Migrate => app::migrate(&self.common.load()?)?,
             Command::Verify => app::verify(&self.common.load()?)?,
-            Command::RebuildViews => app::rebuild_views(&self.common.load()?)?,
+            Command::RebuildViews(args) => app::rebuild_views(&self.common.load_listening_on(args.listen)?)?,
             Command::Token(args) => token(args, &self.common.load()?)?,
             Command::Openapi => http::openapi_json().to_owned(),
             Command::Config(ConfigCommand::Check) => {

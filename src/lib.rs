@@ -19,6 +19,7 @@ pub mod http;
 pub mod order;
 /// Adapters to the outside: payment providers.
 pub mod providers;
+mod running;
 /// The journal, the views and the catalogue. The only folder that knows sqlx.
 pub mod store;
 /// The log and the metrics.
