@@ -65,6 +65,9 @@ struct ServeArgs {
     /// Address and port [default: 127.0.0.1:8088]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<std::net::SocketAddr>,
+    /// Mirror all orders' events to Kafka [default: kafka.bootstrap_servers, or no mirror]
+    #[arg(long, value_name = "HOST:PORT,...")]
+    kafka: Option<String>,
     /// Also open five stores and let simulated people order, cook and ride
     #[arg(long)]
     demo: bool,
@@ -96,7 +99,8 @@ impl Cli {
     pub fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
         let printed = match &self.command {
             Command::Serve(args) => {
-                let config = self.common.load_listening_on(args.listen)?;
+                let flags = Flags { listen: args.listen, kafka: args.kafka.clone(), ..Flags::default() };
+                let config = self.common.load_with(flags)?;
                 app::serve(&config, args.demo)?;
                 String::new()
             }
@@ -121,15 +125,16 @@ impl Cli {
 
 impl Common {
     fn load(&self) -> anyhow::Result<Config> {
-        self.load_listening_on(None)
+        self.load_with(Flags::default())
     }
 
-    fn load_listening_on(&self, listen: Option<std::net::SocketAddr>) -> anyhow::Result<Config> {
+    /// With the flags of the command itself.
+    fn load_with(&self, flags: Flags) -> anyhow::Result<Config> {
         let flags = Flags {
-            listen,
             data_dir: self.data_dir.clone(),
             database: self.database.clone(),
             log_format: self.log_format,
+            ..flags
         };
         Ok(Config::load(self.config.clone(), flags)?)
     }

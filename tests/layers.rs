@@ -77,7 +77,7 @@ const BANS: &[Ban] = &[
         words: &["actix_web", "actix_ws"],
         because: "only http knows actix-web",
     },
-    Ban { under: "", except: &["actors/kafka_bridge.rs"], words: &["rdkafka"], because: "one actor mirrors events" },
+    Ban { under: "", except: &["actors/kafka_bridge/"], words: &["rdkafka"], because: "one actor mirrors events" },
     Ban {
         under: "",
         // The feed's queues are tokio's, and bounded: a full one is how it notices a slow reader.
