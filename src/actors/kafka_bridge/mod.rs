@@ -8,6 +8,8 @@
 mod mirror;
 mod sender;
 mod signals;
+#[cfg(test)]
+mod tests;
 mod topic;
 mod window;
 
