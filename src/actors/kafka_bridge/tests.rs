@@ -58,9 +58,17 @@ impl Journal {
 
     /// Orders in several shards take turns, and stores' books are between them.
     async fn with(orders: u128, events: u32) -> Self {
+        Self::with_events_of(0, orders, events).await
+    }
+
+    /// Each event with so many bytes more.
+    async fn with_events_of(bytes: usize, orders: u128, events: u32) -> Self {
         let mut journal = Self::fresh().await;
         for version in 0..events {
             let mut batch: Vec<Append> = (0..orders).map(|n| append(StreamId::order(order(n)), n, version)).collect();
+            for event in batch.iter_mut().flat_map(|append| &mut append.events) {
+                event.data = event.data.replace('{', &format!(r#"{{"more":"{}","#, "x".repeat(bytes)));
+            }
             batch.push(append(StreamId::stock(StoreId::new(Uuid::from_u128(1))), 1, version));
             let outcome = journal.engine.writer.append(&batch).await.unwrap();
             assert!(outcome.iter().all(Result::is_ok));
@@ -259,7 +267,9 @@ async fn news_is_mirrored_without_being_asked_for() {
 async fn errors_of_the_brokers_leave_no_gap_and_turn_nothing_round() {
     use RDKafkaRespErr::*;
     here(async {
-        let (cluster, journal) = (cluster(), Journal::with(20, 60).await);
+        // So large that a partition takes several requests, some of them behind the one that fails.
+        let (cluster, journal) = (cluster(), Journal::with_events_of(60_000, 6, 30).await);
+        cluster.broker_round_trip_time(1, Duration::from_millis(5)).unwrap();
         // The first ones pass if they are tried again; each of the others ends a producer.
         cluster.request_errors(
             RDKafkaApiKey::Produce,
@@ -276,13 +286,12 @@ async fn errors_of_the_brokers_leave_no_gap_and_turn_nothing_round() {
                 RD_KAFKA_RESP_ERR_POLICY_VIOLATION,
             ],
         );
-        // Small requests, so that there are some behind the one that fails.
-        let bridge = journal.bridge(Kafka { window_events: 40, ..settings(&cluster) }).await;
+        let bridge = journal.bridge(settings(&cluster)).await;
         let report = bridge.until_all_is_mirrored().await;
-        assert!(report.restarts >= 2, "{report:?}");
+        assert!(report.restarts >= 3, "{report:?}");
         assert!(report.last_error.is_some_and(|error| error.what.contains("not taken")));
         bridge.stop().await;
-        check(&everything_in(&cluster).await, 20, 60);
+        check(&everything_in(&cluster).await, 6, 30);
         assert_eq!(journal.saved().await, journal.head().await);
     })
     .await;
