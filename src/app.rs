@@ -10,12 +10,12 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::access::SigningKey;
-use crate::actors::{self, Clock, Follower, Projector, System, Tail};
+use crate::actors::{self, Clock, Follower, Projector, System, Tail, rewound};
 use crate::config::Config;
 use crate::demo;
 use crate::http::{self, Readiness, Services};
 use crate::providers::payment::Sandbox;
-use crate::store::{DataPlace, Engine, Reader};
+use crate::store::{DataPlace, Engine, Reader, Shard};
 use crate::telemetry::{self, Metrics};
 use crate::verify;
 
@@ -119,6 +119,40 @@ pub fn rebuild_views(config: &Config) -> anyhow::Result<String> {
         engine.views.wipe().await?;
         let rows = catch_up(&engine).await?;
         Ok(format!("The views are made anew: {rows} rows written.\n"))
+    })
+}
+
+/// How far the Kafka mirror had come when it was stopped.
+pub fn bridge_status(config: &Config) -> anyhow::Result<String> {
+    actix_web::rt::System::new().block_on(async {
+        let engine = open(config).await.context("a running service says it under /v1/operations/kafka")?;
+        let (cursor, head) = (engine.views.cursor(Reader::KafkaBridge).await?, engine.readers.head().await?);
+        let mut text = String::new();
+        let mut lag = 0;
+        for mark in head.marks().filter(|mark| mark.position > 0) {
+            let (shard, mirrored) = (mark.shard.number(), cursor.at(mark.shard));
+            lag += mark.position - mirrored;
+            text.push_str(&format!("shard {shard}: mirrored up to {mirrored} of {}\n", mark.position));
+        }
+        text.push_str(&format!("Kafka lacks {lag} events.\n"));
+        Ok(text)
+    })
+}
+
+/// Lets the next start send everything of a shard from a position on again.
+pub fn rewind_bridge(config: &Config, shard: Shard, from: u64) -> anyhow::Result<String> {
+    actix_web::rt::System::new().block_on(async {
+        let engine = open(config).await.context("a running service takes POST /v1/operations/kafka/rewind")?;
+        let mut cursor = engine.views.cursor(Reader::KafkaBridge).await?;
+        let mirrored = cursor.at(shard);
+        let (to, events) = rewound(&cursor, shard, from)?;
+        cursor.set(to);
+        engine.views.save_cursor(Reader::KafkaBridge, &cursor).await?;
+        let shard = shard.number();
+        Ok(format!(
+            "The next start with Kafka sends shard {shard} from {from} to {mirrored} again: {events} events, less \
+             those of stock and riders.\n"
+        ))
     })
 }
 

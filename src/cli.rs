@@ -8,9 +8,11 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::access::{Issuer, Role, SigningKey};
 use crate::app;
+use crate::asyncapi;
 use crate::config::{Config, Flags, LogFormat};
 use crate::http;
 use crate::order::Subject;
+use crate::store::Shard;
 
 /// The backend of an order-and-delivery service.
 ///
@@ -55,6 +57,11 @@ enum Command {
     Token(TokenArgs),
     /// Print the description of the interface (OpenAPI 3.1, JSON)
     Openapi,
+    /// Print the description of the events in Kafka (AsyncAPI 3.0, JSON)
+    Asyncapi,
+    /// Look at the Kafka mirror of a stopped service, or send it back
+    #[command(subcommand)]
+    Bridge(BridgeCommand),
     /// Check or print the settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -87,6 +94,20 @@ struct TokenArgs {
 }
 
 #[derive(Debug, Subcommand)]
+enum BridgeCommand {
+    /// Say how far it had come
+    Status,
+    /// Send everything of a shard from a position on again at the next start, as after the loss of a topic
+    Rewind {
+        #[arg(long, value_name = "0-63", value_parser = shard)]
+        shard: Shard,
+        /// The first position that is sent again
+        #[arg(long, value_name = "POSITION")]
+        from: u64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Say whether the service could start with these settings
     Check,
@@ -109,6 +130,11 @@ impl Cli {
             Command::RebuildViews => app::rebuild_views(&self.common.load()?)?,
             Command::Token(args) => token(args, &self.common.load()?)?,
             Command::Openapi => http::openapi_json().to_owned(),
+            Command::Asyncapi => asyncapi::document_json(&self.common.load()?.kafka),
+            Command::Bridge(BridgeCommand::Status) => app::bridge_status(&self.common.load()?)?,
+            Command::Bridge(BridgeCommand::Rewind { shard, from }) => {
+                app::rewind_bridge(&self.common.load()?, *shard, *from)?
+            }
             Command::Config(ConfigCommand::Check) => {
                 self.common.load()?;
                 "The settings are good.\n".to_owned()
@@ -138,6 +164,10 @@ impl Common {
         };
         Ok(Config::load(self.config.clone(), flags)?)
     }
+}
+
+fn shard(text: &str) -> Result<Shard, &'static str> {
+    text.parse().ok().and_then(Shard::new).ok_or("a shard is 0 to 63")
 }
 
 fn token(args: &TokenArgs, config: &Config) -> anyhow::Result<String> {

@@ -6,6 +6,8 @@ pub mod access;
 pub mod actors;
 /// What each command of the command line does, and in which sequence the parts start and stop.
 pub mod app;
+/// The events in Kafka, described for their consumers.
+pub mod asyncapi;
 /// The command line.
 pub mod cli;
 /// Every setting, its unit, its default and the reason for it.
