@@ -9,6 +9,7 @@
 //!            when it dies, retired     ├──▶ rider    (book)           ├─▶ feed        (watchers)
 //!            when idle                 ├──▶ payment ──▶ provider      └─▶ dispatch    (board)
 //!                                      └──▶ dispatch (own riders)
+//!   journal ──▶ kafka_bridge ──▶ other systems    (reads rows, with a cursor and a thread of its own)
 //! ```
 //!
 //! Rules that every actor keeps: everything it is asked comes through `mailbox`, with a permit and a deadline; the
@@ -24,6 +25,7 @@ mod feed;
 mod follow;
 mod housekeeping;
 mod journal;
+mod kafka_bridge;
 mod ledger;
 mod mailbox;
 mod notifier;
@@ -50,6 +52,7 @@ pub use dispatch::{MOST_NEARBY, Nearby, NotePresence, OpenDelivery, Presence, Pr
 pub use feed::{Delivery, FeedEvent, Hub, Subscription, TooManyWatchers, Topic};
 pub use follow::{FollowError, Follower};
 pub use journal::WriteReport;
+pub use kafka_bridge::{Mirror, MirrorError, MirrorReport, MirrorState, RewindError, rewound};
 pub use ledger::{Enter, EnterError, Entered, ReadBook};
 pub use mailbox::{Mailbox, MailboxLoad, Refusal};
 pub use order::{Execute, ExecuteError, Receipt};

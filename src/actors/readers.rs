@@ -89,27 +89,40 @@ impl ReaderThread {
         Self { thread: Arbiter::new(), stop: watch::Sender::new(false) }
     }
 
-    /// A reader that ends by itself is a bug: nothing else would bring it back, so the process is not worth keeping.
     fn keep_running(&self, name: &'static str, reader: impl Future<Output = ()> + 'static + Send) {
-        let mut stopping = self.stop.subscribe();
+        self.keep_until_stopped(name, |mut stopping| async move {
+            tokio::select! {
+                () = reader => {}
+                _ = stopping.wait_for(|stop| *stop) => {}
+            }
+        });
+    }
+
+    /// For a reader with something to finish when it is told to stop.
+    ///
+    /// A reader that ends before is a bug: nothing else would bring it back, so the process is not worth keeping.
+    pub(super) fn keep_until_stopped<F>(
+        &self,
+        name: &'static str,
+        reader: impl FnOnce(watch::Receiver<bool>) -> F + Send + 'static,
+    ) where
+        F: Future<Output = ()> + 'static,
+    {
+        let stopping = self.stop.subscribe();
         self.thread.spawn(async move {
-            let reading = tokio::task::spawn_local(async move {
-                tokio::select! {
-                    () = reader => false,
-                    _ = stopping.wait_for(|stop| *stop) => true,
-                }
-            });
-            if !reading.await.unwrap_or(false) {
+            let reading = tokio::task::spawn_local(reader(stopping.clone()));
+            let ended_well = reading.await.is_ok();
+            if !ended_well || !*stopping.borrow() {
                 tracing::error!(reader = name, "a reader of the journal ended");
                 std::process::abort();
             }
         });
     }
 
-    pub(super) fn stop(self) -> Arbiter {
+    pub(super) fn stop(self, patience: Duration) -> Arbiter {
         self.stop.send_replace(true);
         // Each reader holds a receiver until it has ended.
-        let patience = Instant::now() + LEAVE_WITHIN;
+        let patience = Instant::now() + patience;
         while self.stop.receiver_count() > 0 && Instant::now() < patience {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -118,4 +131,4 @@ impl ReaderThread {
 }
 
 /// How long readers get to finish what they are writing at the end.
-const LEAVE_WITHIN: Duration = Duration::from_secs(2);
+pub(super) const LEAVE_WITHIN: Duration = Duration::from_secs(2);

@@ -14,6 +14,7 @@ mod extract;
 mod feed;
 mod health;
 mod idempotency;
+mod kafka;
 mod lists;
 mod measure;
 mod menu;
@@ -104,5 +105,7 @@ routes! {
     "/v1/operations/views/rebuild"                      => { POST views::rebuild }
     "/v1/operations/sandbox"                            => { PUT operations::sandbox }
     "/v1/operations/sandbox/orders/{order_id}"          => { GET operations::sandbox_ledger }
+    "/v1/operations/kafka"                              => { GET kafka::read }
+    "/v1/operations/kafka/rewind"                       => { POST kafka::rewind }
     "/v1/operations/clock"                              => { PUT operations::clock }
 }

@@ -200,6 +200,11 @@ impl Cursor {
         *mark = (*mark).max(to.position);
     }
 
+    /// Moves the shard's mark wherever it shall be, back too: what lies after it will be read again.
+    pub fn set(&mut self, to: Position) {
+        self.0[usize::from(to.shard.0)] = to.position;
+    }
+
     pub fn has_passed(&self, position: Position) -> bool {
         self.at(position.shard) >= position.position
     }
