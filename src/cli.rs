@@ -1,6 +1,6 @@
 //! The command line: what it says, and which part of the program carries it out.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -10,6 +10,7 @@ use crate::access::{Issuer, Role, SigningKey};
 use crate::app;
 use crate::config::{Config, Flags, LogFormat};
 use crate::http;
+use crate::load::{self, LoadArgs, Tokens};
 use crate::order::Subject;
 
 /// The backend of an order-and-delivery service.
@@ -55,6 +56,7 @@ enum Command {
     Token(TokenArgs),
     /// Print the description of the interface (OpenAPI 3.1, JSON)
     Openapi,
+    Load(LoadArgs),
     /// Check or print the settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -104,6 +106,7 @@ impl Cli {
             Command::Verify => app::verify(&self.common.load()?)?,
             Command::RebuildViews => app::rebuild_views(&self.common.load()?)?,
             Command::Token(args) => token(args, &self.common.load()?)?,
+            Command::Load(args) => return self.load(args, out),
             Command::Openapi => http::openapi_json().to_owned(),
             Command::Config(ConfigCommand::Check) => {
                 self.common.load()?;
@@ -111,11 +114,29 @@ impl Cli {
             }
             Command::Config(ConfigCommand::Show) => self.common.load()?.to_toml(),
         };
-        match out.write_all(printed.as_bytes()).and_then(|()| out.flush()) {
-            // Whoever reads has seen enough: `baedal openapi | head`.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => written.context("cannot print"),
-        }
+        print(out, &printed)
+    }
+
+    /// The report is printed first: whoever asks for it wants it most when it is not good.
+    fn load(&self, args: &LoadArgs, out: &mut impl Write) -> anyhow::Result<()> {
+        let plan = args.plan(io::stderr().is_terminal())?;
+        let tokens = match &self.common.data_dir {
+            Some(_) => Tokens::Signed(Box::new(issuer(&self.common.load()?)?)),
+            None => Tokens::DevelopmentSignIn,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let report = runtime.block_on(load::run(plan, &tokens))?;
+        let printed = if args.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.to_string() };
+        print(out, &printed)?;
+        Ok(report.outcome()?)
+    }
+}
+
+fn print(out: &mut impl Write, printed: &str) -> anyhow::Result<()> {
+    match out.write_all(printed.as_bytes()).and_then(|()| out.flush()) {
+        // Whoever reads has seen enough: `baedal openapi | head`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot print"),
     }
 }
 
@@ -136,10 +157,14 @@ impl Common {
 }
 
 fn token(args: &TokenArgs, config: &Config) -> anyhow::Result<String> {
-    let key = SigningKey::read(&config.data_dir)?;
     let lifetime = args.lifetime_s.map_or(config.access.token_lifetime_s.duration(), std::time::Duration::from_secs);
-    let issued = Issuer::new(&key, &config.access).issue(args.role, &args.sub, lifetime);
+    let issued = issuer(config)?.issue(args.role, &args.sub, lifetime);
     Ok(issued.token + "\n")
+}
+
+fn issuer(config: &Config) -> anyhow::Result<Issuer> {
+    let key = SigningKey::read(&config.data_dir)?;
+    Ok(Issuer::new(&key, &config.access))
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ mod crash;
 pub mod demo;
 /// The public interface. The only folder that knows actix-web.
 pub mod http;
+/// `baedal load`: a load generator that checks what it was promised. Knows the public interface only.
+pub mod load;
 /// What an order is and what may happen to it. Pure: no clock, no I/O.
 pub mod order;
 /// Adapters to the outside: payment providers.

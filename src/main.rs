@@ -1,8 +1,9 @@
-//! Reads the command line and carries out one command. A failure is one line and status 1.
+//! Reads the command line and carries out one command. A failure is one line and status 1, unless it says another.
 
 use std::process::ExitCode;
 
 use baedal::cli::Cli;
+use baedal::load::NotGood;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
@@ -10,7 +11,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("baedal: {error:#}");
-            ExitCode::FAILURE
+            error.downcast_ref::<NotGood>().map_or(ExitCode::FAILURE, |run| run.status().into())
         }
     }
 }
