@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::access::{Issuer, Role, SigningKey};
 use crate::app;
 use crate::config::{Config, Flags, LogFormat};
+use crate::drill::{self, DrillArgs};
 use crate::http;
 use crate::load::{self, LoadArgs, Tokens};
 use crate::order::Subject;
@@ -57,6 +58,7 @@ enum Command {
     /// Print the description of the interface (OpenAPI 3.1, JSON)
     Openapi,
     Load(LoadArgs),
+    Drill(DrillArgs),
     /// Check or print the settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -107,6 +109,7 @@ impl Cli {
             Command::RebuildViews => app::rebuild_views(&self.common.load()?)?,
             Command::Token(args) => token(args, &self.common.load()?)?,
             Command::Load(args) => return self.load(args, out),
+            Command::Drill(args) => return drill::run(args, out),
             Command::Openapi => http::openapi_json().to_owned(),
             Command::Config(ConfigCommand::Check) => {
                 self.common.load()?;
@@ -125,8 +128,9 @@ impl Cli {
             None => Tokens::DevelopmentSignIn,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let report = runtime.block_on(load::run(plan, &tokens))?;
-        let printed = if args.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.to_string() };
+        let ran = runtime.block_on(load::run(plan, &tokens, None))?;
+        let report = ran.legs.first().context("a run has a leg")?;
+        let printed = if args.json { serde_json::to_string_pretty(report)? + "\n" } else { report.to_string() };
         print(out, &printed)?;
         Ok(report.outcome()?)
     }

@@ -13,6 +13,8 @@ pub mod config;
 mod crash;
 /// Simulated people for `serve --demo`.
 pub mod demo;
+/// `baedal drill`: outages on purpose, on servers of their own, under `load`.
+pub mod drill;
 /// The public interface. The only folder that knows actix-web.
 pub mod http;
 /// `baedal load`: a load generator that checks what it was promised. Knows the public interface only.

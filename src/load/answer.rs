@@ -95,7 +95,8 @@ mod tests {
     use super::*;
 
     fn answered(status: u16, code: &str) -> Attempt {
-        let head = Head { status, ..Head::default() };
+        let mut head = Head::default();
+        head.status = status;
         Attempt::of(Ok(Reply { head, body: format!(r#"{{"code":"{code}","status":{status}}}"#).into_bytes() }))
     }
 

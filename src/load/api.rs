@@ -8,13 +8,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::answer::{Attempt, Problem};
 use super::command::Command;
-use super::connection::{Reply, request};
+use super::connection::{Connection, Reply, request};
 use super::pool::Pool;
-use super::tally::{Ending, Tally};
+use super::tally::{Ending, Tallies};
 
 /// One attempt. Longer than the server's own limit of 10 s, so that it is the server who says that it was too late.
 const ATTEMPT_WITHIN: Duration = Duration::from_secs(12);
@@ -28,6 +29,9 @@ const REFUSED_FOR: Duration = Duration::from_secs(15);
 /// Between repeats of a wish in doubt: at first, and at most. Twice as long each time.
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_AT_MOST: Duration = Duration::from_secs(1);
+
+/// Longer than a busy server takes to say so. A look that takes longer is a no.
+const READINESS_WITHIN: Duration = Duration::from_secs(1);
 
 /// Who of those who were refused comes back after `Retry-After`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -72,7 +76,9 @@ pub(super) enum Said {
 
 pub(super) struct Api {
     pub(super) pool: Pool,
-    pub(super) tally: Rc<RefCell<Tally>>,
+    pub(super) tally: Rc<RefCell<Tallies>>,
+    /// What the last look at `/readyz` said; true where nobody looks.
+    pub(super) ready: watch::Sender<bool>,
     host: String,
     returning: Returning,
 }
@@ -85,9 +91,9 @@ enum Next {
 }
 
 impl Api {
-    pub(super) fn new(pool: Pool, tally: Rc<RefCell<Tally>>, returning: Returning) -> Self {
+    pub(super) fn new(pool: Pool, tally: Rc<RefCell<Tallies>>, returning: Returning) -> Self {
         let host = pool.address().to_string();
-        Self { pool, tally, host, returning }
+        Self { pool, tally, ready: watch::Sender::new(true), host, returning }
     }
 
     /// Sends it until there is an answer that ends the matter, or nothing more is to be gained.
@@ -96,6 +102,7 @@ impl Api {
         let request = request(ask.method, ask.path, &self.host, token, ask.key, ask.body);
         let (mut attempts, mut in_doubt) = (0, false);
         loop {
+            self.wait_until_ready().await;
             attempts += 1;
             let sent = if attempts == 1 { ask.intended } else { Instant::now() };
             let answer = self.pool.send(request.as_bytes(), sent.max(Instant::now()) + ATTEMPT_WITHIN).await;
@@ -129,6 +136,24 @@ impl Api {
                 }
             }
         }
+    }
+
+    /// No longer than a request is waited for: then it is sent all the same, and refused by whoever is there.
+    async fn wait_until_ready(&self) {
+        if !*self.ready.borrow() {
+            let _ = timeout(ATTEMPT_WITHIN, self.ready.subscribe().wait_for(|ready| *ready)).await;
+        }
+    }
+
+    /// On a connection of its own: those of the pool may all be busy.
+    pub(super) async fn is_ready(&self) -> bool {
+        let request = request("GET", "/readyz", &self.host, None, None, None);
+        let looking = async {
+            let mut connection = Connection::open(self.pool.address()).await.ok()?;
+            let (reply, _) = connection.send(request.as_bytes()).await.ok()?;
+            Some(reply.head.status == 200)
+        };
+        matches!(timeout(READINESS_WITHIN, looking).await, Ok(Some(true)))
     }
 
     fn after_refusal(&self, ask: &Ask<'_>, attempts: u32, in_doubt: bool, after_s: u32) -> Next {

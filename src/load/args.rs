@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::api::Returning;
 use super::mix::Mix;
-use super::plan::{Pace, Plan};
+use super::plan::{Leg, Pace, Plan};
 
 /// Lets whole lives of orders run against a server, through its public interface, and checks what it promised.
 ///
@@ -106,7 +106,6 @@ impl LoadArgs {
         }
         Ok(Plan {
             warm_up: self.warm_up,
-            duration: self.duration,
             finish_within: self.finish_within,
             mix: self.mix.clone(),
             seed: self.seed,
@@ -119,7 +118,7 @@ impl LoadArgs {
             returning: self.returning,
             late_at_most: self.late_at_most,
             progress,
-            ..Plan::new(address(&self.target)?, pace)
+            ..Plan::new(address(&self.target)?, vec![Leg::new(pace, self.duration)])
         })
     }
 }

@@ -16,7 +16,7 @@ pub(super) enum Kind {
 /// `status` of an order, in the sequence of a life that goes well; the two early ends last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Status {
+pub enum Status {
     Placed,
     AwaitingPayment,
     AwaitingAcceptance,
@@ -140,11 +140,11 @@ impl Kind {
 }
 
 impl Status {
-    pub(super) const fn ended_early(self) -> bool {
+    pub const fn ended_early(self) -> bool {
         matches!(self, Self::Rejected | Self::Cancelled)
     }
 
-    pub(super) const fn has_ended(self) -> bool {
+    pub const fn has_ended(self) -> bool {
         matches!(self, Self::Completed) || self.ended_early()
     }
 }

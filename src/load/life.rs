@@ -17,9 +17,10 @@ use super::mix::{Fate, Taste};
 use super::promises::Promise;
 use super::town::{Store, Town};
 
-/// Pauses between two looks at an order, the first and the longest; each is half as long again as the one before.
+/// Pauses between two looks at an order, the first and the longest; each is half as long again as the one before, so
+/// that thousands who wait for a payment to come through are no load of their own.
 const LOOKS_AGAIN: Duration = Duration::from_millis(2);
-const LOOKS_AGAIN_AT_MOST: Duration = Duration::from_millis(500);
+const LOOKS_AGAIN_AT_MOST: Duration = Duration::from_secs(3);
 
 /// How often a step that met another state than it expected is taken again. The order moves by itself meanwhile, and
 /// a rider's hand may turn out to be full.
@@ -39,9 +40,7 @@ pub(super) struct Wish {
 pub(super) enum End {
     /// As was meant, or as the rules had it: a declined card ends an order too.
     Finished,
-    /// Not placed at all.
-    NotPlaced,
-    /// Left half-way.
+    /// Half-way.
     Left,
 }
 
@@ -53,26 +52,37 @@ struct Life<'a> {
     store: &'a Store,
     customer: Rc<Person>,
     rider: Option<Rc<Person>>,
-    /// When nobody waits any longer for what happens by itself.
+    /// How long anybody waits for what happens by itself.
     patience: Duration,
 }
 
 /// The life cannot go on.
 struct Stuck;
 
-pub(super) async fn live(town: &Town, number: u64, wish: Wish, patience: Duration) -> End {
-    let kind = wish.taste.kind;
-    let customer = town.customers[wish.customer % town.customers.len()].clone();
-    let mut life = Life { town, number, kind, store: town.store(kind, wish.store), customer, rider: None, patience };
-    let order = match life.place(wish).await {
-        Placement::Taken(order) => order,
-        Placement::EndedAtOnce => return End::Finished,
-        Placement::NotTaken => return End::NotPlaced,
-    };
-    let paying = matches!(order.status, Status::Placed | Status::AwaitingPayment);
-    if paying && town.api.tally.borrow().counts(wish.intended) {
-        town.api.tally.borrow_mut().lives.deferred += 1;
+/// How a placement was answered.
+pub(super) enum Placement {
+    Taken(Order),
+    /// Taken, and the payment takes its time.
+    Deferred(Order),
+    /// There is an order, and it is over.
+    EndedAtOnce,
+    NotTaken,
+}
+
+/// Places an order. Its number names the wish, and its repeats.
+pub(super) async fn place(town: &Town, number: u64, wish: Wish) -> Placement {
+    let placement = Life::of(town, number, wish, Duration::ZERO).place(wish).await;
+    if matches!(placement, Placement::Deferred(_))
+        && let Some(leg) = town.api.tally.borrow_mut().at(wish.intended)
+    {
+        leg.lives.deferred += 1;
     }
+    placement
+}
+
+/// From the answer to the end.
+pub(super) async fn go_on(town: &Town, number: u64, wish: Wish, order: Order, patience: Duration) -> End {
+    let mut life = Life::of(town, number, wish, patience);
     match life.walk(order, wish.taste.fate).await {
         Ok(()) => {
             life.rider_is_free();
@@ -82,15 +92,15 @@ pub(super) async fn live(town: &Town, number: u64, wish: Wish, patience: Duratio
     }
 }
 
-enum Placement {
-    Taken(Order),
-    /// There is an order, and it is over.
-    EndedAtOnce,
-    NotTaken,
+/// Repeats a placement that was never answered, with the same key: true when that settled the matter.
+pub(super) async fn settle(town: &Town, number: u64, wish: Wish) -> bool {
+    let wish = Wish { intended: Instant::now(), ..wish };
+    Life::of(town, number, wish, Duration::ZERO).place(wish).await;
+    !matches!(town.promises.borrow().get(number), Some(Promise::Unknown))
 }
 
 /// The request with which a wish is placed; the same bytes each time, so that it can be repeated.
-pub(super) fn placement(town: &Town, number: u64, wish: Wish) -> (String, String) {
+fn placement(town: &Town, number: u64, wish: Wish) -> (String, String) {
     let payment = match (wish.taste.fate, wish.taste.cash) {
         (Fate::Declined, _) => r#"{"method":"card","token":"declined"}"#,
         (_, true) => r#"{"method":"on_delivery"}"#,
@@ -101,7 +111,13 @@ pub(super) fn placement(town: &Town, number: u64, wish: Wish) -> (String, String
     (store.order(wish.taste.kind, &key, payment), key)
 }
 
-impl Life<'_> {
+impl<'a> Life<'a> {
+    fn of(town: &'a Town, number: u64, wish: Wish, patience: Duration) -> Self {
+        let (kind, store) = (wish.taste.kind, town.store(wish.taste.kind, wish.store));
+        let customer = town.customers[wish.customer % town.customers.len()].clone();
+        Self { town, number, kind, store, customer, rider: None, patience }
+    }
+
     async fn place(&self, wish: Wish) -> Placement {
         let (body, key) = placement(self.town, self.number, wish);
         let ask = Ask {
@@ -117,7 +133,8 @@ impl Life<'_> {
             Said::Done(reply) => match Order::read(&reply) {
                 Some(order) => {
                     self.acknowledge(&order);
-                    Placement::Taken(order)
+                    let paying = matches!(order.status, Status::Placed | Status::AwaitingPayment);
+                    if paying { Placement::Deferred(order) } else { Placement::Taken(order) }
                 }
                 None => Placement::NotTaken,
             },
@@ -285,14 +302,4 @@ impl Life<'_> {
 /// A declined card ends an order late when the payment was deferred. Any other early end was not meant.
 fn ended_by_itself(fate: Fate) -> Result<(), Stuck> {
     if fate == Fate::Declined { Ok(()) } else { Err(Stuck) }
-}
-
-/// Repeats a placement that was never answered, with the same key: true when that settled the matter.
-pub(super) async fn settle(town: &Town, number: u64, wish: Wish) -> bool {
-    let customer = town.customers[wish.customer % town.customers.len()].clone();
-    let kind = wish.taste.kind;
-    let patience = Duration::ZERO;
-    let life = Life { town, number, kind, store: town.store(kind, wish.store), customer, rider: None, patience };
-    life.place(Wish { intended: Instant::now(), ..wish }).await;
-    !matches!(town.promises.borrow().get(number), Some(Promise::Unknown))
 }

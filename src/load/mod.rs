@@ -32,10 +32,12 @@ mod watch;
 
 pub use api::Returning;
 pub use args::LoadArgs;
+pub use kind::Status;
 pub use mix::{BadMix, Mix};
-pub use plan::{Pace, Plan};
+pub use plan::{Leg, Pace, Plan};
+pub use promises::Listed;
 pub use report::{CommandFigures, Orders, Report, Times, Verdict};
-pub use running::run;
+pub use running::{Ran, run};
 pub use tokens::Tokens;
 
 /// The run does not end with status 0, and why.

@@ -6,6 +6,13 @@ use std::time::Duration;
 use super::api::Returning;
 use super::mix::Mix;
 
+/// A part of a run that is measured by itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Leg {
+    pub pace: Pace,
+    pub duration: Duration,
+}
+
 /// How orders arrive.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pace {
@@ -19,11 +26,10 @@ pub enum Pace {
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub target: SocketAddr,
-    pub pace: Pace,
-    /// Loaded, but not measured.
+    /// Loaded as in the first leg, but not measured.
     pub warm_up: Duration,
-    /// Measured.
-    pub duration: Duration,
+    /// One after the other, without a pause. At least one.
+    pub legs: Vec<Leg>,
     /// How long orders under way may take to come to their end afterwards.
     pub finish_within: Duration,
     /// How long an order waits for what happens by itself before it is left.
@@ -44,18 +50,19 @@ pub struct Plan {
     pub late_at_most: Duration,
     /// How often every rider's app says where they are.
     pub presence_every: Duration,
+    /// Whether requests wait while `/readyz` says that the service takes none, as a load balancer has them wait.
+    pub heeds_readiness: bool,
     /// Shows a line each second on standard error.
     pub progress: bool,
 }
 
 impl Plan {
     /// What the command line has for defaults.
-    pub fn new(target: SocketAddr, pace: Pace) -> Self {
+    pub fn new(target: SocketAddr, legs: Vec<Leg>) -> Self {
         Self {
             target,
-            pace,
             warm_up: Duration::from_secs(2),
-            duration: Duration::from_secs(10),
+            legs,
             finish_within: Duration::from_secs(30),
             patience: Duration::from_secs(60),
             mix: Mix::default(),
@@ -69,8 +76,15 @@ impl Plan {
             returning: Returning::Nobody,
             late_at_most: Duration::from_millis(5),
             presence_every: Duration::from_secs(10),
+            heeds_readiness: false,
             progress: false,
         }
+    }
+}
+
+impl Leg {
+    pub fn new(pace: Pace, duration: Duration) -> Self {
+        Self { pace, duration }
     }
 
     pub fn is_open_loop(&self) -> bool {

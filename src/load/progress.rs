@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::running::Run;
-use super::tally::{Lately, histogram};
+use super::tally::Lately;
 
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -19,10 +19,9 @@ pub(super) async fn show(run: Rc<Run>, start: Instant) {
         let seconds = now.saturating_duration_since(last).as_secs_f64();
         last = now;
         let mut tally = run.town.api.tally.borrow_mut();
-        let lately = std::mem::replace(&mut tally.lately, Lately { placed: 0, done: 0, took: histogram() });
+        let lately = std::mem::replace(&mut tally.lately, Lately::new());
         let p99 = lately.took.value_at_quantile(0.99) as f64 / 1e3;
-        let refused: u64 = tally.refusals.values().sum();
-        let unknown: u64 = tally.unknowns.values().sum();
+        let (refused, unknown) = tally.refused_and_unknown();
         eprintln!(
             "{:>5.0} s  {:>7.0} orders/s  {:>7.0} commands/s  p99 {p99:>8.2} ms  {refused:>7} refused  {unknown:>5} \
              unknown  {:>6} under way",

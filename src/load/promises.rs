@@ -33,12 +33,12 @@ pub(super) struct Placed {
 
 /// An order as a customer's list shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Listed {
-    pub(super) id: Uuid,
-    pub(super) version: u32,
-    pub(super) status: Status,
+pub struct Listed {
+    pub id: Uuid,
+    pub version: u32,
+    pub status: Status,
     /// The number of the wish that its note names.
-    pub(super) wish: u64,
+    pub wish: u64,
 }
 
 /// A promise that was not kept, or not yet to be seen.

@@ -8,9 +8,8 @@ use serde::Serialize;
 
 use super::audit::Audit;
 use super::command::Command;
-use super::plan::{Pace, Plan};
+use super::plan::{Leg, Pace, Plan};
 use super::promises::Finding;
-use super::schedule::Lateness;
 use super::tally::{PerCommand, Tally};
 use super::watch::Watching;
 
@@ -38,7 +37,7 @@ pub struct Report {
     /// Seconds in the measured window.
     pub measured_s: f64,
     pub orders: Orders,
-    /// Commands done, of all kinds that change an order, a second.
+    /// Answers a second, within the measured window, to commands of all kinds that change an order.
     pub commands_per_s: f64,
     pub commands: Vec<CommandFigures>,
     /// Attempts, by status and code.
@@ -63,6 +62,7 @@ pub struct Orders {
     pub wished: u64,
     /// Placed, or ended at once by the rules: answered as an order.
     pub answered: u64,
+    /// Answers that came within the window.
     pub placed_per_s: f64,
     /// Of those wished, answered the first time they were sent. 0 to 1.
     pub available_at_once: f64,
@@ -154,8 +154,8 @@ fn share(part: u64, whole: u64) -> f64 {
 /// Everything that a report is made of.
 pub(super) struct Seen<'a> {
     pub(super) plan: &'a Plan,
+    pub(super) leg: &'a Leg,
     pub(super) tally: &'a Tally,
-    pub(super) lateness: &'a Lateness,
     pub(super) audit: &'a Audit,
     pub(super) watching: &'a Watching,
     pub(super) wishes: usize,
@@ -165,20 +165,17 @@ pub(super) struct Seen<'a> {
 
 impl Report {
     pub(super) fn of(seen: &Seen<'_>) -> Self {
-        let Seen { plan, tally, .. } = seen;
+        let Seen { plan, leg, tally, .. } = seen;
         let measured = tally.measured();
-        let done = |of: fn(&PerCommand) -> u64| {
-            tally.commands().filter(|(command, _)| command.is_command()).map(|(_, figures)| of(figures)).sum::<u64>()
-        };
         let mut report = Self {
             verdict: Verdict::Good,
             because: Vec::new(),
-            r#loop: if plan.is_open_loop() { "open" } else { "closed" },
+            r#loop: if leg.is_open_loop() { "open" } else { "closed" },
             seed: plan.seed,
             mix: plan.mix.to_string(),
             measured_s: measured.as_secs_f64(),
             orders: orders(seen, measured),
-            commands_per_s: per_s(done(|figures| figures.done), measured),
+            commands_per_s: per_s(tally.came.commands, measured),
             commands: commands(tally),
             refused: tally.refusals.clone(),
             to_refuse: Times::of(&tally.to_refuse),
@@ -186,8 +183,8 @@ impl Report {
             denied: tally.denials.clone(),
             checked: checked(seen),
             watchers: (plan.watchers > 0).then(|| watchers(seen)),
-            lateness: Times::of(seen.lateness.histogram()),
-            late_at_most_ms: seen.lateness.bound().as_secs_f64() * 1e3,
+            lateness: Times::of(tally.lateness.histogram()),
+            late_at_most_ms: tally.lateness.bound().as_secs_f64() * 1e3,
         };
         report.judge(seen);
         report
@@ -197,7 +194,7 @@ impl Report {
     fn judge(&mut self, seen: &Seen<'_>) {
         let broken = super::verdict::broken(self);
         // A closed loop waits for the server anyway: being late itself, it only asks for less.
-        let late = seen.lateness.verdict().filter(|_| seen.plan.is_open_loop());
+        let late = seen.tally.lateness.verdict().filter(|_| seen.leg.is_open_loop());
         let invalid = super::verdict::invalid(self, late);
         self.verdict = match (broken.is_empty(), invalid.is_empty()) {
             (false, _) => Verdict::Broken,
@@ -216,13 +213,13 @@ fn orders(seen: &Seen<'_>, measured: Duration) -> Orders {
     let (tally, place) = (seen.tally, seen.tally.of(Command::Place));
     let answered = place.done + place.denied;
     Orders {
-        offered_per_s: match seen.plan.pace {
+        offered_per_s: match seen.leg.pace {
             Pace::Rate(rate) => Some(rate),
             Pace::Concurrency(_) => None,
         },
         wished: place.wished,
         answered,
-        placed_per_s: per_s(place.done, measured),
+        placed_per_s: per_s(tally.came.placed, measured),
         available_at_once: share(place.at_once, place.wished),
         available: share(answered, place.wished),
         deferred: tally.lives.deferred,

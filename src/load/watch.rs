@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::api::Person;
 use super::promises::Listed;
-use super::tally::{Tally, histogram};
+use super::tally::{Tallies, histogram};
 use super::town::Town;
 use super::trail::Trail;
 
@@ -87,14 +87,14 @@ impl Watching {
         self.trails.borrow().iter().enumerate().map(|(nth, trail)| trail.missing(orders_of(nth))).sum()
     }
 
-    fn read(&self, text: &str, nth: usize, resume: &mut Option<String>, tally: &RefCell<Tally>) {
+    fn read(&self, text: &str, nth: usize, resume: &mut Option<String>, tally: &RefCell<Tallies>) {
         let Ok(frame) = serde_json::from_str::<Frame<'_>>(text) else { return };
         let mut trails = self.trails.borrow_mut();
         match (frame.t, frame.order_id, frame.version) {
             ("event", Some(order), Some(version)) => {
                 trails[nth].note(order, version);
                 let at = frame.at.and_then(|at| at.parse::<Timestamp>().ok());
-                if let Some(at) = at.filter(|_| tally.borrow().counts(Instant::now())) {
+                if let Some(at) = at.filter(|_| tally.borrow_mut().count(Instant::now())) {
                     let micros = Timestamp::now().as_microsecond() - at.as_microsecond();
                     self.delay.borrow_mut().saturating_record(u64::try_from(micros).unwrap_or(0).max(1));
                 }
@@ -123,12 +123,14 @@ async fn open(town: &Town, customer: &Person, resume: Option<&str>) -> Option<We
 
 #[cfg(test)]
 mod tests {
+    use super::super::tally::Tally;
     use super::*;
 
     #[test]
     fn frames_are_read_for_order_version_and_token() {
         let start = Instant::now();
-        let tally = RefCell::new(Tally::new(start..start + Duration::from_secs(60)));
+        let leg = Tally::new(start..start + Duration::from_secs(60), Duration::from_millis(5));
+        let tally = RefCell::new(Tallies { legs: vec![leg], ..Tallies::new() });
         let (watching, mut resume) = (Watching::of(1), None);
         watching.read(r#"{"t":"hello","heartbeat_s":20,"resume":"a"}"#, 0, &mut resume, &tally);
         let event = |version| {
