@@ -21,6 +21,9 @@ const NORMAL: f64 = 0.7;
 /// More than the server works on at a time, so that it is the server who has to choose.
 const CONNECTIONS: usize = 2_000;
 
+/// Here the load is the point: what is offered must really be offered.
+const LATE_AT_MOST: Duration = Duration::from_millis(5);
+
 const BEGINS_WITHIN: Duration = Duration::from_secs(60);
 
 pub(super) async fn times(setting: &Setting, factor: f64) -> anyhow::Result<Outcome> {
@@ -32,7 +35,9 @@ pub(super) async fn times(setting: &Setting, factor: f64) -> anyhow::Result<Outc
     let normal = |seconds: u32| rate(most * NORMAL, setting.time(second * seconds));
     let legs = vec![normal(5), rate(most * factor, setting.time(second * 8)), normal(5), normal(5)];
     let after_rush: Duration = legs.iter().take(2).map(|leg: &Leg| leg.duration).sum();
-    let plan = Plan { connections: CONNECTIONS, ..stage.plan(second, legs) };
+    let plan = stage.plan(second, legs);
+    let late_at_most = if setting.quick { plan.late_at_most } else { LATE_AT_MOST };
+    let plan = Plan { connections: CONNECTIONS, late_at_most, ..plan };
     let mut memory = (None, None);
     let server = &stage.server;
     let ran = Stage::load(plan, async |begun| {

@@ -17,6 +17,12 @@ use crate::load::{self, Leg, Mix, Pace, Plan, Ran, Report, Returning, Tokens, Ve
 /// way back.
 const BOOKS_SETTLE_WITHIN: Duration = Duration::from_secs(40);
 
+/// A drill stops and starts processes beside the load: a little later than usual is no reason to believe nothing.
+const LATE_AT_MOST: Duration = Duration::from_millis(20);
+
+/// The figures of a quick drill mean nothing anyway.
+const NOT_JUDGED: Duration = Duration::from_secs(3_600);
+
 /// How a drill is carried out.
 #[derive(Clone, Debug)]
 pub(super) struct Setting {
@@ -76,9 +82,17 @@ impl Stage {
     pub(super) fn plan(&self, warm_up: Duration, legs: Vec<Leg>) -> Plan {
         let plan = Plan::new(self.server.address, legs);
         let mix: Mix = "on_delivery=0%".parse().unwrap_or_default();
-        let plan = Plan { warm_up, mix, returning: Returning::Started, presence_every: Duration::from_secs(5), ..plan };
+        let plan = Plan {
+            warm_up,
+            mix,
+            returning: Returning::Started,
+            presence_every: Duration::from_secs(5),
+            late_at_most: LATE_AT_MOST,
+            ..plan
+        };
         if self.quick {
-            return Plan { customers: 40, stores: 2, store_riders: 8, riders: 40, ..plan };
+            let late_at_most = NOT_JUDGED;
+            return Plan { late_at_most, customers: 40, stores: 2, store_riders: 8, riders: 40, ..plan };
         }
         plan
     }
@@ -116,6 +130,7 @@ impl Stage {
         outcome.broken.extend(self.server.verify()?);
         let reports = runs.into_iter().flat_map(|ran| ran.legs);
         for (nth, report) in reports.enumerate() {
+            outcome.notes.extend(turned_away(&report, phases.get(nth)));
             let phase = phases.get(nth).copied().unwrap_or_default().to_owned();
             outcome.add(Row { phase, report, books });
         }
@@ -126,6 +141,13 @@ impl Stage {
         }
         Ok(outcome)
     }
+}
+
+/// Which refusals there were, and which answers never came.
+fn turned_away(report: &Report, phase: Option<&&str>) -> Option<String> {
+    let kinds = report.refused.iter().chain(&report.unknown);
+    let kinds: Vec<String> = kinds.map(|(kind, count)| format!("{count} x {kind}")).collect();
+    (!kinds.is_empty()).then(|| format!("{}: {}", phase.unwrap_or(&""), kinds.join(", ")))
 }
 
 /// What cannot be removed is left: it is a temporary directory.

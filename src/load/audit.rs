@@ -14,7 +14,7 @@ use super::answer::Order;
 use super::api::{Ask, Person, Said};
 use super::command::Command;
 use super::kind::Status;
-use super::life::settle;
+use super::placing::settle;
 use super::promises::{Finding, Judgement, Listed, Promise};
 use super::town::Town;
 
@@ -129,8 +129,8 @@ async fn look_at_what_is_missing(town: &Town, audit: &mut Audit) {
             audit.judgement.findings.push(finding);
             continue;
         };
-        let customer = town.customers[town.wishes.borrow()[wish as usize].customer % town.customers.len()].clone();
-        let seen = get(town, &customer, &format!("/v1/orders/{id}")).await;
+        let customer = town.customer(town.wishes.borrow()[wish as usize].customer);
+        let seen = get(town, customer, &format!("/v1/orders/{id}")).await;
         let order = seen.and_then(|body| serde_json::from_slice::<Order>(&body).ok());
         let kept = order.is_some_and(|order| {
             let row = Listed { id, version: order.version, status: order.status, wish };

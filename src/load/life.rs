@@ -1,4 +1,4 @@
-//! One order, from the wish to its end: whoever's turn it is does what is due, as soon as it is due.
+//! One order, from the answer to its placement to its end: whoever's turn it is does what is due, as soon as it is due.
 //!
 //! What happens by itself in between (payment, stock, a rider of the store) is looked for, at growing pauses. A life
 //! that is refused on the way, or in which something does not happen in time, is left as it is and counted.
@@ -12,9 +12,9 @@ use uuid::Uuid;
 use super::answer::Order;
 use super::api::{Ask, Person, Said};
 use super::command::Command;
-use super::kind::{By, Due, Kind, Status, Step};
-use super::mix::{Fate, Taste};
-use super::promises::Promise;
+use super::kind::{By, Due, Kind, Step};
+use super::mix::Fate;
+use super::placing::Wish;
 use super::town::{Store, Town};
 
 /// Pauses between two looks at an order, the first and the longest; each is half as long again as the one before, so
@@ -25,15 +25,6 @@ const LOOKS_AGAIN_AT_MOST: Duration = Duration::from_secs(3);
 /// How often a step that met another state than it expected is taken again. The order moves by itself meanwhile, and
 /// a rider's hand may turn out to be full.
 const TRIES: u32 = 5;
-
-/// One wish for an order, with everything that chance decides about it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Wish {
-    pub(super) taste: Taste,
-    pub(super) store: usize,
-    pub(super) customer: usize,
-    pub(super) intended: Instant,
-}
 
 /// How a life ended, if it came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,27 +50,6 @@ struct Life<'a> {
 /// The life cannot go on.
 struct Stuck;
 
-/// How a placement was answered.
-pub(super) enum Placement {
-    Taken(Order),
-    /// Taken, and the payment takes its time.
-    Deferred(Order),
-    /// There is an order, and it is over.
-    EndedAtOnce,
-    NotTaken,
-}
-
-/// Places an order. Its number names the wish, and its repeats.
-pub(super) async fn place(town: &Town, number: u64, wish: Wish) -> Placement {
-    let placement = Life::of(town, number, wish, Duration::ZERO).place(wish).await;
-    if matches!(placement, Placement::Deferred(_))
-        && let Some(leg) = town.api.tally.borrow_mut().at(wish.intended)
-    {
-        leg.lives.deferred += 1;
-    }
-    placement
-}
-
 /// From the answer to the end.
 pub(super) async fn go_on(town: &Town, number: u64, wish: Wish, order: Order, patience: Duration) -> End {
     let mut life = Life::of(town, number, wish, patience);
@@ -92,71 +62,11 @@ pub(super) async fn go_on(town: &Town, number: u64, wish: Wish, order: Order, pa
     }
 }
 
-/// Repeats a placement that was never answered, with the same key: true when that settled the matter.
-pub(super) async fn settle(town: &Town, number: u64, wish: Wish) -> bool {
-    let wish = Wish { intended: Instant::now(), ..wish };
-    Life::of(town, number, wish, Duration::ZERO).place(wish).await;
-    !matches!(town.promises.borrow().get(number), Some(Promise::Unknown))
-}
-
-/// The request with which a wish is placed; the same bytes each time, so that it can be repeated.
-fn placement(town: &Town, number: u64, wish: Wish) -> (String, String) {
-    let payment = match (wish.taste.fate, wish.taste.cash) {
-        (Fate::Declined, _) => r#"{"method":"card","token":"declined"}"#,
-        (_, true) => r#"{"method":"on_delivery"}"#,
-        (_, false) => r#"{"method":"card"}"#,
-    };
-    let key = format!("{}-{number}", town.run);
-    let store = town.store(wish.taste.kind, wish.store);
-    (store.order(wish.taste.kind, &key, payment), key)
-}
-
 impl<'a> Life<'a> {
     fn of(town: &'a Town, number: u64, wish: Wish, patience: Duration) -> Self {
         let (kind, store) = (wish.taste.kind, town.store(wish.taste.kind, wish.store));
-        let customer = town.customers[wish.customer % town.customers.len()].clone();
+        let customer = town.customer(wish.customer).clone();
         Self { town, number, kind, store, customer, rider: None, patience }
-    }
-
-    async fn place(&self, wish: Wish) -> Placement {
-        let (body, key) = placement(self.town, self.number, wish);
-        let ask = Ask {
-            command: Command::Place,
-            by: Some(&self.customer),
-            method: "POST",
-            path: "/v1/orders",
-            key: Some(&key),
-            body: Some(&body),
-            intended: wish.intended,
-        };
-        match self.town.api.send(&ask).await {
-            Said::Done(reply) => match Order::read(&reply) {
-                Some(order) => {
-                    self.acknowledge(&order);
-                    let paying = matches!(order.status, Status::Placed | Status::AwaitingPayment);
-                    if paying { Placement::Deferred(order) } else { Placement::Taken(order) }
-                }
-                None => Placement::NotTaken,
-            },
-            Said::No(problem) => {
-                let mut promises = self.town.promises.borrow_mut();
-                match problem.order_id {
-                    Some(id) => {
-                        promises.acknowledged(self.number, id, 1, Status::Cancelled);
-                        Placement::EndedAtOnce
-                    }
-                    None => {
-                        promises.refused(self.number);
-                        Placement::NotTaken
-                    }
-                }
-            }
-            Said::Refused => {
-                self.town.promises.borrow_mut().refused(self.number);
-                Placement::NotTaken
-            }
-            Said::Unknown => Placement::NotTaken,
-        }
     }
 
     /// Takes every step, up to the end that was meant for this order.

@@ -8,12 +8,14 @@
 mod answer;
 mod api;
 mod args;
+mod around;
 mod audit;
 mod command;
 mod connection;
 mod kind;
 mod life;
 mod mix;
+mod placing;
 mod plan;
 mod pool;
 mod progress;

@@ -14,10 +14,11 @@ use super::tally::{PerCommand, Tally};
 use super::watch::Watching;
 
 /// What a run says about the service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Every promise that was looked at was kept.
+    #[default]
     Good,
     /// At least one was not.
     Broken,
@@ -25,7 +26,7 @@ pub enum Verdict {
     Invalid,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     pub verdict: Verdict,
     /// Why the verdict is not good.
@@ -55,7 +56,7 @@ pub struct Report {
 }
 
 /// Whole orders, in the measured window.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Orders {
     /// Orders a second that were meant to be placed; none in a closed loop.
     pub offered_per_s: Option<f64>,
@@ -115,7 +116,7 @@ pub struct Checked {
     pub unread: u64,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Watchers {
     pub watchers: usize,
     pub frames: u64,

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use fastrand::Rng;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::answer::Order;
 use super::api::Api;
 use super::audit::{Audit, audit};
-use super::life::{End, Placement, Wish, go_on, place};
+use super::life::{End, go_on};
+use super::placing::{Placement, Wish, place};
 use super::plan::{Leg, Pace, Plan};
 use super::pool::Pool;
 use super::progress;
@@ -29,29 +30,17 @@ use super::watch::Watching;
 /// More orders under way than this are not begun: what they would hold (some 4 KB each) must fit beside the server.
 const UNDER_WAY_AT_MOST: usize = 50_000;
 
-/// How often the generator looks whether it is itself late.
-const PULSE: Duration = Duration::from_millis(10);
+/// How often is looked whether anybody is still under way at the end.
+const LOOKS_WHO_IS_LEFT: Duration = Duration::from_millis(100);
 
 /// How long a customer of the closed loop waits who was refused, or asked to pay a little later.
 const A_LITTLE: Duration = Duration::from_secs(1);
-
-/// How soon after a server came back its riders say where they are.
-const LOOKS_FOR_RETURN: Duration = Duration::from_millis(200);
-
-/// How often readiness is looked at. A server that is told to stop says so for 200 ms before it refuses anyone.
-const LOOKS_FOR_READINESS: Duration = Duration::from_millis(20);
-
-/// How long a watcher's first hello may take.
-const WATCHERS_OPEN_WITHIN: Duration = Duration::from_secs(20);
-
-/// How long watchers may take to see the last change.
-const WATCHERS_CATCH_UP_WITHIN: Duration = Duration::from_secs(5);
 
 pub(super) struct Run {
     pub(super) plan: Plan,
     pub(super) town: Rc<Town>,
     pub(super) under_way: Cell<usize>,
-    watching: Rc<Watching>,
+    pub(super) watching: Rc<Watching>,
     /// Orders whose payment takes its time, on their way from who placed them to a life of their own.
     deferred: RefCell<Vec<(u64, Wish, Order)>>,
     someone_deferred: Notify,
@@ -140,7 +129,7 @@ impl Run {
         let give_up = end + self.plan.finish_within;
         while Instant::now() < give_up {
             // Whoever placed an order in the last moment may have left it to go on by itself.
-            let _ = timeout(LOOKS_FOR_RETURN, self.take_on_deferred(&mut lives)).await;
+            let _ = timeout(LOOKS_WHO_IS_LEFT, self.take_on_deferred(&mut lives)).await;
             while lives.try_join_next().is_some() {}
             if lives.is_empty() {
                 return 0;
@@ -251,68 +240,9 @@ impl Run {
         self.town.api.tally.borrow_mut().note_refusal(kind, intended, intended);
     }
 
-    fn note_lateness(&self, intended: Instant, began: Instant) {
+    pub(super) fn note_lateness(&self, intended: Instant, began: Instant) {
         if let Some(leg) = self.town.api.tally.borrow_mut().at(intended) {
             leg.lateness.note(intended, began);
-        }
-    }
-
-    async fn feel_the_pulse(self: Rc<Self>, end: Instant) {
-        while Instant::now() < end {
-            let intended = Instant::now() + PULSE;
-            sleep_until(intended).await;
-            self.note_lateness(intended, Instant::now());
-        }
-    }
-
-    /// Requests wait while it is not, as behind a load balancer.
-    async fn look_whether_it_is_ready(self: Rc<Self>) {
-        loop {
-            let ready = self.town.api.is_ready().await;
-            self.town.api.ready.send_replace(ready);
-            sleep(LOOKS_FOR_READINESS).await;
-        }
-    }
-
-    /// Riders' apps say where they are now and then, and at once when the server was away: it does not remember.
-    async fn keep_riders_known(self: Rc<Self>) {
-        let (town, mut missed) = (&self.town, 0);
-        loop {
-            let round_ends = Instant::now() + self.plan.presence_every;
-            for nth in 0..town.riders.len() {
-                let due = round_ends - self.plan.presence_every.mul_f64(1.0 - nth as f64 / town.riders.len() as f64);
-                while Instant::now() < due {
-                    sleep(LOOKS_FOR_RETURN.min(due.saturating_duration_since(Instant::now()))).await;
-                    if town.api.pool.missed() != missed {
-                        missed = town.api.pool.missed();
-                        // Refused as long as it is away: then it is missed again, and asked again.
-                        let _ = town.everyone_says_where_they_are().await;
-                    }
-                }
-                let _ = town.says_where_they_are(&town.riders[nth]).await;
-            }
-            sleep_until(round_ends).await;
-        }
-    }
-
-    async fn open_watchers(self: &Rc<Self>, tasks: &mut JoinSet<()>) -> anyhow::Result<()> {
-        let watchers = self.plan.watchers;
-        let (opened, mut hello) = mpsc::channel(watchers.max(1));
-        for nth in 0..watchers {
-            tasks.spawn_local(self.watching.clone().watch(self.town.clone(), nth, opened.clone()));
-        }
-        let all = async {
-            for _ in 0..watchers {
-                hello.recv().await;
-            }
-        };
-        timeout(WATCHERS_OPEN_WITHIN, all).await.context("the watchers' feeds do not open")
-    }
-
-    async fn watchers_catch_up(&self, listed: &[Vec<Listed>]) {
-        let give_up = Instant::now() + WATCHERS_CATCH_UP_WITHIN;
-        while self.watching.missing(listed) > 0 && Instant::now() < give_up {
-            sleep(LOOKS_FOR_RETURN).await;
         }
     }
 }

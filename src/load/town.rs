@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::api::{Api, Ask, Person, Said};
 use super::command::Command;
 use super::kind::Kind;
-use super::life::Wish;
+use super::placing::Wish;
 use super::plan::Plan;
 use super::promises::Promises;
 use super::riders::FreeHands;
@@ -94,6 +94,10 @@ impl Town {
     pub(super) fn note(&self, wish: Wish) -> u64 {
         self.wishes.borrow_mut().push(wish);
         self.promises.borrow_mut().wish()
+    }
+
+    pub(super) fn customer(&self, number: usize) -> &Rc<Person> {
+        &self.customers[number % self.customers.len()]
     }
 
     pub(super) fn store(&self, kind: Kind, number: usize) -> &Store {

@@ -60,7 +60,7 @@ impl Watching {
 
     /// Watches customer number `nth` for as long as this is polled. `opened` hears of the first hello.
     pub(super) async fn watch(self: Rc<Self>, town: Rc<Town>, nth: usize, opened: tokio::sync::mpsc::Sender<()>) {
-        let customer = town.customers[nth % town.customers.len()].clone();
+        let customer = town.customer(nth).clone();
         let mut resume: Option<String> = None;
         loop {
             if let Some(mut socket) = open(&town, &customer, resume.as_deref()).await {
