@@ -36,11 +36,15 @@ impl Run {
         }
     }
 
-    /// Requests wait while it is not, as behind a load balancer.
+    /// Requests wait while it is not, as behind a load balancer. Nobody missed it then, so that riders are told here.
     pub(super) async fn look_whether_it_is_ready(self: Rc<Self>) {
         loop {
             let ready = self.town.api.is_ready().await;
-            self.town.api.ready.send_replace(ready);
+            let was = self.town.api.ready.send_replace(ready);
+            if ready && !was {
+                // Those who are refused say it again in their own time.
+                let _ = self.town.everyone_says_where_they_are().await;
+            }
             sleep(LOOKS_FOR_READINESS).await;
         }
     }
