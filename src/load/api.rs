@@ -129,7 +129,8 @@ impl Api {
                 }
             };
             match next {
-                Next::Again(pause) => sleep(pause.mul_f64(0.75 + 0.5 * fastrand::f64())).await,
+                // Never sooner than was asked for, and not all at once.
+                Next::Again(pause) => sleep(pause.mul_f64(1.0 + 0.5 * fastrand::f64())).await,
                 Next::GiveUp => {
                     self.note_end(ask, if in_doubt { Ending::Unknown } else { Ending::Refused }, attempts);
                     return if in_doubt { Said::Unknown } else { Said::Refused };
@@ -157,17 +158,19 @@ impl Api {
     }
 
     fn after_refusal(&self, ask: &Ask<'_>, attempts: u32, in_doubt: bool, after_s: u32) -> Next {
-        let waited = ask.intended.elapsed();
+        let (waited, after) = (ask.intended.elapsed(), Duration::from_secs(after_s.into()));
         if in_doubt {
-            return after_doubt(waited, attempts);
+            return match after_doubt(waited, attempts) {
+                Next::Again(pause) => Next::Again(pause.max(after)),
+                Next::GiveUp => Next::GiveUp,
+            };
         }
         let comes_back = match self.returning {
             Returning::Nobody => ask.command == Command::Around,
             Returning::Started => ask.command != Command::Place,
             Returning::All => true,
         };
-        let within = waited < REFUSED_FOR;
-        if comes_back && within { Next::Again(Duration::from_secs(after_s.into())) } else { Next::GiveUp }
+        if comes_back && waited < REFUSED_FOR { Next::Again(after) } else { Next::GiveUp }
     }
 
     fn note_end(&self, ask: &Ask<'_>, ending: Ending, attempts: u32) {
