@@ -6,7 +6,7 @@
 
 use crate::order::{CustomerId, ItemId, OrderId, RiderId, StoreId, Timestamp};
 
-use super::{Cursor, DbError, sqlite};
+use super::{Cursor, DbError, postgres, sqlite};
 
 /// Who reads the journal and keeps a cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -138,6 +138,7 @@ pub struct MessageFilter {
 #[derive(Clone)]
 pub enum Views {
     Sqlite(sqlite::Views),
+    Postgres(postgres::Views),
 }
 
 impl Views {
@@ -145,6 +146,7 @@ impl Views {
     pub async fn save_orders(&self, orders: &[OrderRow], stock: &[StockRow], cursor: &Cursor) -> Result<(), DbError> {
         match self {
             Views::Sqlite(views) => views.save_orders(orders, stock, cursor).await,
+            Views::Postgres(views) => views.save_orders(orders, stock, cursor).await,
         }
     }
 
@@ -152,6 +154,7 @@ impl Views {
     pub async fn save_messages(&self, messages: &[MessageRow], cursor: &Cursor) -> Result<(), DbError> {
         match self {
             Views::Sqlite(views) => views.save_messages(messages, cursor).await,
+            Views::Postgres(views) => views.save_messages(messages, cursor).await,
         }
     }
 
@@ -159,6 +162,7 @@ impl Views {
     pub async fn save_cursor(&self, reader: Reader, cursor: &Cursor) -> Result<(), DbError> {
         match self {
             Views::Sqlite(views) => views.save_cursor(reader, cursor).await,
+            Views::Postgres(views) => views.save_cursor(reader, cursor).await,
         }
     }
 
@@ -166,6 +170,7 @@ impl Views {
     pub async fn cursor(&self, reader: Reader) -> Result<Cursor, DbError> {
         match self {
             Views::Sqlite(views) => views.cursor(reader).await,
+            Views::Postgres(views) => views.cursor(reader).await,
         }
     }
 
@@ -174,6 +179,7 @@ impl Views {
     pub async fn wipe(&self) -> Result<(), DbError> {
         match self {
             Views::Sqlite(views) => views.wipe().await,
+            Views::Postgres(views) => views.wipe().await,
         }
     }
 
@@ -181,6 +187,7 @@ impl Views {
     pub async fn order(&self, order: OrderId) -> Result<Option<OrderRow>, DbError> {
         match self {
             Views::Sqlite(views) => views.order(order).await,
+            Views::Postgres(views) => views.order(order).await,
         }
     }
 
@@ -194,6 +201,7 @@ impl Views {
     ) -> Result<Vec<OrderRow>, DbError> {
         match self {
             Views::Sqlite(views) => views.my_page(customer, live, after, limit as i64).await,
+            Views::Postgres(views) => views.my_page(customer, live, after, limit as i64).await,
         }
     }
 
@@ -207,6 +215,7 @@ impl Views {
     ) -> Result<Vec<OrderRow>, DbError> {
         match self {
             Views::Sqlite(views) => views.store_board(store, status, after, limit as i64).await,
+            Views::Postgres(views) => views.store_board(store, status, after, limit as i64).await,
         }
     }
 
@@ -214,6 +223,7 @@ impl Views {
     pub async fn offered(&self, after: Option<PageMark>, limit: usize) -> Result<Vec<OrderRow>, DbError> {
         match self {
             Views::Sqlite(views) => views.offered(after, limit as i64).await,
+            Views::Postgres(views) => views.offered(after, limit as i64).await,
         }
     }
 
@@ -221,6 +231,7 @@ impl Views {
     pub async fn attention(&self, after: Option<PageMark>, limit: usize) -> Result<Vec<OrderRow>, DbError> {
         match self {
             Views::Sqlite(views) => views.attention(after, limit as i64).await,
+            Views::Postgres(views) => views.attention(after, limit as i64).await,
         }
     }
 
@@ -232,6 +243,7 @@ impl Views {
     ) -> Result<Vec<MessageRow>, DbError> {
         match self {
             Views::Sqlite(views) => views.messages(filter, after, limit as i64).await,
+            Views::Postgres(views) => views.messages(filter, after, limit as i64).await,
         }
     }
 
@@ -239,6 +251,7 @@ impl Views {
     pub async fn stock_levels(&self, store: StoreId) -> Result<Vec<StockRow>, DbError> {
         match self {
             Views::Sqlite(views) => views.stock_levels(store).await,
+            Views::Postgres(views) => views.stock_levels(store).await,
         }
     }
 }

@@ -4,25 +4,17 @@
 //! back and tried once more after a look at what is there (`judge.rs`), so that a bad member costs the others
 //! time but never their outcome. Losers are known before positions are taken: positions have no gaps.
 
-use std::collections::HashMap;
-
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
 use super::Writer;
 use super::classify::Stop;
-use super::judge::{judge, malformed};
+use super::judge::judge;
 use super::rows::RowsInsert;
 use crate::crash;
 use crate::order::Timestamp;
-use crate::store::{AnswerKey, Append, Committed, DbError, Due, NotAppended, Position, SHARDS};
-
-/// For each member of a batch why it is left out, if it is.
-pub(super) type Verdicts = Vec<Option<NotAppended>>;
-
-/// A milestone is set by the batch that reaches the next multiple of this. A reader looks in vain at so many events
-/// at most, and a batch; a milestone takes about 400 bytes.
-const MILESTONE: i64 = 256;
+use crate::store::batch::{MILESTONE, Verdicts, good, last_words, malformed, places};
+use crate::store::{AnswerKey, Append, Committed, DbError, Due, NotAppended, SHARDS};
 
 impl Writer {
     pub(crate) async fn append(&mut self, batch: &[Append]) -> Result<Vec<Result<Committed, NotAppended>>, DbError> {
@@ -68,25 +60,13 @@ async fn write(
     if look == Look::First {
         judge(connection, batch, verdicts).await?;
     }
-    let good = || batch.iter().zip(verdicts.iter()).filter(|(_, verdict)| verdict.is_none()).map(|(append, _)| append);
-    let mut next = take_positions(connection, epoch, batch, verdicts, look).await?;
-    let places = batch
-        .iter()
-        .zip(verdicts.iter())
-        .map(|(append, verdict)| {
-            let next = &mut next[usize::from(append.shard.number())];
-            let count = if verdict.is_none() { append.events.len() as u64 } else { 0 };
-            let first = Position { shard: append.shard, position: *next };
-            *next += count;
-            Committed { first, last: Position { position: *next - 1, ..first } }
-        })
-        .collect::<Vec<_>>();
+    let places = places(batch, verdicts, take_positions(connection, epoch, batch, verdicts, look).await?);
     let last = insert_events(connection, epoch, batch, verdicts, &places).await?;
-    let count: usize = good().map(|append| append.events.len()).sum();
+    let count: usize = good(batch, verdicts).map(|append| append.events.len()).sum();
     if last / MILESTONE > (last - count as i64) / MILESTONE {
         insert_milestone(connection, last).await?;
     }
-    move_deadlines(connection, good()).await?;
+    move_deadlines(connection, batch, verdicts).await?;
     Ok(places)
 }
 
@@ -208,30 +188,22 @@ async fn insert_milestone(connection: &mut SqliteConnection, last: i64) -> Resul
     Ok(())
 }
 
-/// Keeps `deadlines` equal to the open streams. If a batch says something about a stream twice, the last word counts.
-async fn move_deadlines<'b>(
+/// Keeps `deadlines` equal to the open streams.
+async fn move_deadlines(
     connection: &mut SqliteConnection,
-    good: impl Iterator<Item = &'b Append>,
+    batch: &[Append],
+    verdicts: &Verdicts,
 ) -> Result<(), Stop> {
-    let mut last_word = HashMap::new();
-    for append in good.filter(|append| append.due != Due::Unchanged) {
-        last_word.insert(append.stream.id, append);
-    }
-    let (mut open, mut closed) = (Vec::new(), Vec::new());
-    for (stream, append) in &last_word {
-        match append.due {
-            Due::Open(due) => open.push((
-                stream.simple(),
-                append.stream.kind as u8,
-                append.shard.number(),
-                due.map(Timestamp::as_micros),
-            )),
-            Due::Closed | Due::Unchanged => closed.push(stream.simple()),
-        }
-    }
-    if last_word.is_empty() {
+    let (open, closed) = last_words(good(batch, verdicts));
+    if open.is_empty() && closed.is_empty() {
         return Ok(());
     }
+    let row = |append: &&Append| {
+        let due = if let Due::Open(due) = append.due { due.map(Timestamp::as_micros) } else { None };
+        (append.stream.id.simple(), append.stream.kind as u8, append.shard.number(), due)
+    };
+    let open: Vec<_> = open.iter().map(row).collect();
+    let closed: Vec<_> = closed.iter().map(|stream| stream.simple()).collect();
     sqlx::query(
         "insert into deadlines (stream, kind, shard, due_at)
          select unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3 from json_each($1) where true
