@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::demo;
 use crate::http::{self, Readiness, Services};
 use crate::providers::payment::Sandbox;
-use crate::store::{DataPlace, Engine, Reader};
+use crate::store::{DataPlace, Engine, Onlooker, PostgresPlace, Reader};
 use crate::telemetry::{self, Metrics};
 use crate::verify;
 
@@ -31,7 +31,7 @@ pub fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
             "is another server running there? Stop it, or name another address with --listen 127.0.0.1:PORT",
         )?;
         let address = listener.local_addr()?;
-        let engine = open(config).await?;
+        let engine = Engine::open(&place(config)).await?;
         let key = SigningKey::open(&config.data_dir)?;
         let sandbox = Arc::new(Sandbox::open(&config.data_dir.join("sandbox-ledger.jsonl"))?);
         let readiness = Readiness::new();
@@ -67,12 +67,18 @@ pub fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
     })
 }
 
-async fn open(config: &Config) -> anyhow::Result<Engine> {
-    anyhow::ensure!(
-        config.database.url.is_none(),
-        "this build keeps its journal in SQLite only: leave database.url out"
-    );
-    Ok(Engine::open(&DataPlace::Directory(config.data_dir.clone())).await?)
+/// Where the settings say that the data is.
+fn place(config: &Config) -> DataPlace {
+    let database = &config.database;
+    match &database.url {
+        None => DataPlace::Directory(config.data_dir.clone()),
+        Some(url) => DataPlace::Postgres(PostgresPlace {
+            url: url.as_str().to_owned(),
+            statement_timeout: database.statement_timeout_ms.duration(),
+            acquire_timeout: database.acquire_timeout_ms.duration(),
+            readers: database.readers,
+        }),
+    }
 }
 
 async fn told_to_stop() -> anyhow::Result<()> {
@@ -90,20 +96,24 @@ async fn stop(system: System, threads: actors::Threads) {
     threads.stop();
 }
 
-/// Brings the schemas up to date, which opening does, and says so.
+/// Brings the schema up to date, and says so.
 pub fn migrate(config: &Config) -> anyhow::Result<String> {
     actix_web::rt::System::new().block_on(async {
-        drop(open(config).await?);
-        Ok(format!("The schema in {} is up to date.\n", config.data_dir.display()))
+        Engine::migrate(&place(config)).await?;
+        let place = match &config.database.url {
+            None => config.data_dir.display().to_string(),
+            Some(url) => format!("{url:?}"),
+        };
+        Ok(format!("The schema in {place} is up to date.\n"))
     })
 }
 
 /// Checks what the journal can show. The error says how many promises are broken.
 pub fn verify(config: &Config) -> anyhow::Result<String> {
     actix_web::rt::System::new().block_on(async {
-        let engine = open(config).await?;
-        catch_up(&engine).await?;
-        let report = verify::verify(&engine.readers, &engine.views).await?;
+        let data = Engine::attach(&place(config)).await?;
+        catch_up(&data).await?;
+        let report = verify::verify(&data.readers, &data.views).await?;
         if report.broken.is_empty() {
             return Ok(report.to_string());
         }
@@ -115,16 +125,16 @@ pub fn verify(config: &Config) -> anyhow::Result<String> {
 /// Makes the views anew from the journal.
 pub fn rebuild_views(config: &Config) -> anyhow::Result<String> {
     actix_web::rt::System::new().block_on(async {
-        let engine = open(config).await?;
-        engine.views.wipe().await?;
-        let rows = catch_up(&engine).await?;
+        let data = Engine::attach(&place(config)).await?;
+        data.views.wipe().await?;
+        let rows = catch_up(&data).await?;
         Ok(format!("The views are made anew: {rows} rows written.\n"))
     })
 }
 
-async fn catch_up(engine: &Engine) -> anyhow::Result<u64> {
-    let cursor = engine.views.cursor(Reader::OrderView).await?;
-    let follower = Follower::new(Tail::default(), engine.readers.clone(), cursor);
-    let (projector, _) = Projector::new(follower, engine.views.clone(), Clock::default());
+async fn catch_up(data: &Onlooker) -> anyhow::Result<u64> {
+    let cursor = data.views.cursor(Reader::OrderView).await?;
+    let follower = Follower::new(Tail::default(), data.readers.clone(), cursor);
+    let (projector, _) = Projector::new(follower, data.views.clone(), Clock::default());
     projector.catch_up().await
 }

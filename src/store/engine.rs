@@ -170,7 +170,6 @@ impl Writer {
         match self {
             Writer::Sqlite(writer) => writer.fault = Some(fault),
             Writer::Postgres(writer) => writer.fail_next_commit(fault),
-            Writer::Postgres(writer) => writer.fail_next_commit(fault),
         }
     }
 }

@@ -5,7 +5,6 @@
 //! one. So what is sent here must bear being done twice; all reads do, and the writes of the views.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use tokio::sync::Semaphore;
@@ -81,10 +80,4 @@ impl Group {
     fn forget_idle(&self) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
-}
-
-impl Patience {
-    /// Longer than the server's own limit for the statement, by what a slow answer takes on its way: so that it is
-    /// nearly always the server who ends it, and the outcome definite.
-    pub(super) const ON_THE_WAY: Duration = Duration::from_millis(250);
 }

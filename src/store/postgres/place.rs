@@ -14,7 +14,7 @@ use crate::store::OpenError;
 pub struct PostgresPlace {
     /// `postgres://user:password@host:port/database`
     pub url: String,
-    /// How long the server may work on one statement.
+    /// How long to wait for the outcome of one statement.
     pub statement_timeout: Duration,
     /// How long to wait for a free connection, and for a new one.
     pub acquire_timeout: Duration,
@@ -41,8 +41,8 @@ impl PostgresPlace {
         let (user, readers) = (options.get_username().to_owned(), self.readers);
         let patience = Patience {
             connecting: self.acquire_timeout,
-            statement: self.statement_timeout + Patience::ON_THE_WAY,
-            server: self.statement_timeout,
+            statement: self.statement_timeout,
+            server: self.statement_timeout.saturating_sub(ON_THE_WAY).max(self.statement_timeout / 2),
         };
         Ok(Address { options, name, user, database, patience, readers })
     }
@@ -60,9 +60,13 @@ impl fmt::Debug for PostgresPlace {
 pub(super) struct Patience {
     pub(super) connecting: Duration,
     pub(super) statement: Duration,
-    /// After this the server itself gives a statement up.
-    pub(super) server: Duration,
+    /// After this the server itself gives a statement up: sooner, so that it is nearly always the server who ends one,
+    /// and the outcome definite.
+    server: Duration,
 }
+
+/// How long an answer is on its way, at most and usually much less.
+const ON_THE_WAY: Duration = Duration::from_millis(250);
 
 /// The place, understood.
 #[derive(Clone)]
