@@ -43,9 +43,7 @@ create table messages (
     primary key (order_id, version)
 );
 
-create index messages_newest on messages (at desc, order_id desc, version desc);
-create index messages_of_customer on messages (customer, at desc, order_id desc, version desc);
-create index messages_unsent on messages (state, at desc, order_id desc, version desc) where state <> 'sent';
+create index messages_unsent on messages (state, order_id desc, version desc) where state <> 'sent';
 
 -- How far each reader of the journal has come: 64 positions, one for each shard.
 create table cursors (

@@ -128,7 +128,7 @@ impl Projector {
 const BUSY: usize = 64;
 
 /// How much older the lists of a busy service are, so that several steps of an order cost one write.
-const GATHER: std::time::Duration = std::time::Duration::from_millis(40);
+const GATHER: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Lets news gather before the next write, when there is much of it. Readers of a quiet journal do not wait.
 pub(super) async fn gather(entries: usize) {

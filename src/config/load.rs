@@ -53,7 +53,8 @@ impl Config {
             None => std::env::var("DATABASE_URL").ok(),
         };
         if let Some(url) = usual.filter(|url| !url.is_empty()) {
-            let source = ::config::Config::builder().set_override("database.url", url).and_then(|source| source.build());
+            let source =
+                ::config::Config::builder().set_override("database.url", url).and_then(|source| source.build());
             sources = sources.add_source(source.map_err(LoadError::Unusable)?);
         }
         let environment = Environment::with_prefix("BAEDAL").separator("__").try_parsing(true).source(environment);

@@ -14,7 +14,7 @@ const MAX_EVENT: usize = 64 * 1024;
 
 /// A milestone is set by the batch that reaches the next multiple of this. A reader looks in vain at so many events
 /// at most, and a batch; a milestone takes about 400 bytes.
-pub(super) const MILESTONE: i64 = 256;
+pub(super) const MILESTONE: u64 = 256;
 
 /// For each member of a batch why it is left out, if it is.
 pub(super) type Verdicts = Vec<Option<NotAppended>>;

@@ -94,7 +94,7 @@ pub struct MessageRow {
 
 impl MessageRow {
     pub fn mark(&self) -> MessageMark {
-        MessageMark { at: self.at, order: self.order, version: self.version }
+        MessageMark { order: self.order, version: self.version }
     }
 }
 
@@ -118,10 +118,9 @@ impl MessageState {
     }
 }
 
-/// A place in a list of messages that is read newest first.
+/// A place in a list of messages: the newest order first, and of each the newest message first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageMark {
-    pub at: Timestamp,
     pub order: OrderId,
     pub version: u32,
 }
@@ -235,6 +234,7 @@ impl Views {
         }
     }
 
+    /// Messages about the newest order first, and of each the newest message first.
     pub async fn messages(
         &self,
         filter: &MessageFilter,

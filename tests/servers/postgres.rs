@@ -51,7 +51,8 @@ impl Drop for Database {
 pub fn execute(url: &str, sql: String) {
     let url = url.to_owned();
     let executing = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
         runtime.block_on(async {
             let mut connection = PgConnection::connect(&url).await?;
             sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await?;

@@ -147,6 +147,7 @@ async fn messages_are_found_by_order_by_customer_and_by_state(place: Place) {
         message(2, 1, "bob", Sent),
         message(3, 1, "alice", Waiting),
     ];
+    engine.views.save_orders(&[row(1, 1), row(3, 1)], &[], &Cursor::start()).await.unwrap();
     engine.views.save_messages(&messages, &Cursor::start()).await.unwrap();
     let find = async |filter: MessageFilter, after: Option<&MessageRow>| {
         let found = engine.views.messages(&filter, after.map(MessageRow::mark), 10).await.unwrap();

@@ -97,7 +97,8 @@ impl Session {
     async fn append(&mut self, statement: Statement, events: i64) -> Result<Vec<i64>, Stop> {
         self.ready().await.map_err(Stop::Failed)?;
         let last = self.last_id + events;
-        let milestone = (last / MILESTONE > self.last_id / MILESTONE).then_some(last);
+        let passed = |id: i64| id.unsigned_abs() / MILESTONE;
+        let milestone = (passed(last) > passed(self.last_id)).then_some(last);
         let rows = self.write(statement.bind(self.epoch).bind(self.last_id).bind(milestone)).await?;
         self.last_id = last;
         let row = rows.first().ok_or_else(|| DbError::Corrupt("shards: no row was written".into()));

@@ -174,8 +174,7 @@ impl Readers {
 }
 
 fn shop(row: &PgRow) -> Result<Shop, DbError> {
-    let policy: ServicePolicy =
-        serde_json::from_str(get(row, 7)?).map_err(|error| nonsense("stores.policy", error))?;
+    let policy: ServicePolicy = serde_json::from_str(get(row, 7)?).map_err(|error| nonsense("stores.policy", error))?;
     let phone: Option<String> = get(row, 6)?;
     Ok(Shop {
         id: store(row)?,

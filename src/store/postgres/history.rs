@@ -17,7 +17,8 @@ pub(super) use select;
 /// The types are not checked again for each of some thousand rows: the columns are the ones above.
 pub(super) fn recorded(row: &PgRow) -> Result<Recorded, DbError> {
     let unread = |error: sqlx::Error| DbError::Corrupt(format!("events: {error}"));
-    let (shard, kind): (i16, i16) = (row.try_get_unchecked(0).map_err(unread)?, row.try_get_unchecked(2).map_err(unread)?);
+    let (shard, kind): (i16, i16) =
+        (row.try_get_unchecked(0).map_err(unread)?, row.try_get_unchecked(2).map_err(unread)?);
     let (position, version): (i64, i64) =
         (row.try_get_unchecked(1).map_err(unread)?, row.try_get_unchecked(4).map_err(unread)?);
     let nonsense = || DbError::Corrupt("events: one is of no known shard or kind".into());

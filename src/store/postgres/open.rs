@@ -72,9 +72,8 @@ pub(crate) struct Attached {
 
 fn parts(address: &Address) -> Result<(Readers, Views), OpenError> {
     let io = Io::start("database-io").map_err(|source| OpenError::NoThread { source })?;
-    let few = |application, at_most| {
-        Connections::new(io.clone(), address.options(application), address.patience, at_most)
-    };
+    let few =
+        |application, at_most| Connections::new(io.clone(), address.options(application), address.patience, at_most);
     let readers = Readers { connections: few(READER, address.readers) };
     Ok((readers, Views::new(few(VIEWS, VIEW_WRITERS), few(READER, address.readers))))
 }
@@ -118,7 +117,8 @@ async fn check_durable(address: &Address, connection: &mut PgConnection) -> Resu
 }
 
 async fn bring_up_to_date(address: &Address, connection: &mut PgConnection) -> Result<(), OpenError> {
-    let (name, unmigrated) = (&address.name, |source| OpenError::NotMigrated { file: address.name.clone().into(), source });
+    let (name, unmigrated) =
+        (&address.name, |source| OpenError::NotMigrated { file: address.name.clone().into(), source });
     // Each migration may take as long as all of them together.
     let patience = Statement::new("select set_config('statement_timeout', $1, false)");
     let unlimited = patience.bind(MIGRATING.as_millis().to_string());
@@ -145,8 +145,7 @@ async fn check_schema(address: &Address, connection: &mut PgConnection) -> Resul
         return Err(OpenError::SchemaTooOld { database: address.name.clone() });
     }
     let newest = Statement::new("select coalesce(max(version), 0) from _sqlx_migrations where success");
-    let found: i64 =
-        get(&one_row(address, connection, newest).await?, 0).map_err(|error| address.unread(error))?;
+    let found: i64 = get(&one_row(address, connection, newest).await?, 0).map_err(|error| address.unread(error))?;
     match found.cmp(&known) {
         std::cmp::Ordering::Less => Err(OpenError::SchemaTooOld { database: address.name.clone() }),
         std::cmp::Ordering::Equal => Ok(()),

@@ -22,9 +22,8 @@ const HISTORIES: &str = concat!(
 
 impl Readers {
     pub(crate) async fn open_streams(&self, after: Option<Uuid>, limit: i64) -> Result<Vec<OpenStream>, DbError> {
-        let page = Statement::new(
-            "select stream, kind, due_at from deadlines where stream > $1 order by stream limit $2",
-        );
+        let page =
+            Statement::new("select stream, kind, due_at from deadlines where stream > $1 order by stream limit $2");
         self.connections.read(page.bind(from(after)).bind(limit)).await?.iter().map(open_stream).collect()
     }
 

@@ -32,10 +32,8 @@ const AFTER: &str = concat!(
       order by e.id limit $3"
 );
 
-const STREAM: &str = concat!(
-    select!(),
-    " from events e where e.stream = $1 and e.version > $2 order by e.version limit $3"
-);
+const STREAM: &str =
+    concat!(select!(), " from events e where e.stream = $1 and e.version > $2 order by e.version limit $3");
 
 impl Readers {
     pub(crate) async fn stream(

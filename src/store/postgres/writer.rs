@@ -117,8 +117,7 @@ impl Session {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
-                let mut fresh =
-                    connect(&self.options, self.patience.connecting).await.map_err(Failure::NotSent)?;
+                let mut fresh = connect(&self.options, self.patience.connecting).await.map_err(Failure::NotSent)?;
                 self.backend = greet(&mut fresh, self.patience).await?;
                 fresh
             }

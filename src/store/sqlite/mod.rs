@@ -6,6 +6,7 @@
 
 mod answers;
 mod append;
+mod batch_texts;
 mod catalogue;
 mod classify;
 mod judge;

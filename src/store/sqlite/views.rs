@@ -4,7 +4,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use sqlx::{Row, Sqlite, Transaction};
 
 use super::Files;
-use super::classify::{at_commit, definite};
+use super::classify::definite;
 use super::rows::RowsInsert;
 use crate::order::Timestamp;
 use crate::store::{Cursor, DbError, MessageRow, OrderRow, Position, Reader, Shard, StockRow};
@@ -17,8 +17,10 @@ pub struct Views {
     _files: Files,
 }
 
+// `or fail` in all of them: a refused row ends in a rollback of it all, so SQLite need not keep what it takes to undo
+// one statement.
 static PUT_ORDERS: RowsInsert = RowsInsert::new(
-    "insert into order_view
+    "insert or fail into order_view
      (order_id, version, customer, store, rider, status, live, delivery_status, attention, placed_at, document,
       submitted)",
     12,
@@ -31,14 +33,14 @@ static PUT_ORDERS: RowsInsert = RowsInsert::new(
 );
 
 static PUT_STOCK: RowsInsert = RowsInsert::new(
-    "insert into stock_view (store, item, available, version)",
+    "insert or fail into stock_view (store, item, available, version)",
     4,
     "on conflict (store, item) do update set available = excluded.available, version = excluded.version
       where excluded.version > stock_view.version",
 );
 
 static PUT_MESSAGES: RowsInsert = RowsInsert::new(
-    "insert into messages (order_id, version, customer, event, text, channel, at, attempts, state)",
+    "insert or fail into messages (order_id, version, customer, event, text, channel, at, attempts, state)",
     9,
     "on conflict (order_id, version) do update
         set channel = excluded.channel, attempts = excluded.attempts, state = excluded.state
@@ -105,7 +107,7 @@ impl Views {
 
 /// A failed commit counts as unknown; the reader then reads its cursor again and goes on from there.
 async fn commit(writing: Transaction<'static, Sqlite>) -> Result<(), DbError> {
-    writing.commit().await.map_err(|error| at_commit(error, false))
+    writing.commit().await.map_err(DbError::Unknown)
 }
 
 async fn put_orders(connection: &mut SqliteConnection, orders: &[OrderRow]) -> Result<(), sqlx::Error> {
