@@ -40,7 +40,7 @@ impl Engine {
             DataPlace::Directory(directory) => {
                 let (writer, readers, views) = sqlite::open(directory).await?;
                 Engine {
-                    writer: Writer::Sqlite(writer),
+                    writer: Writer::Sqlite(Box::new(writer)),
                     readers: Readers::Sqlite(readers),
                     views: Views::Sqlite(views),
                 }
@@ -89,7 +89,7 @@ pub struct Onlooker {
 
 /// The only one that writes the journal. One call at a time, and none of them may be given up half-way.
 pub enum Writer {
-    Sqlite(sqlite::Writer),
+    Sqlite(Box<sqlite::Writer>),
     Postgres(postgres::Writer),
 }
 

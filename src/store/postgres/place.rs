@@ -95,7 +95,8 @@ impl Address {
         // A lock is waited for less long than a statement, so that the reason is told apart. No transaction stays open
         // in this program: one that does is a bug, and must not hold up the clearing away of old rows.
         let lock = self.patience.server.mul_f64(0.6);
-        self.with(application, self.patience.server, lock)
+        let options = self.with(application, self.patience.server, lock);
+        if application == READER { options.options([("default_transaction_read_only", "on")]) } else { options }
     }
 
     /// For the one that opens the database.

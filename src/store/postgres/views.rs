@@ -107,7 +107,7 @@ fn begun(sql: &'static str, reader: Reader, cursor: &Cursor) -> Statement {
 
 /// The last word about each key: one statement writes a row once. Sorted, because two processes that lock rows in
 /// different sequences would wait for each other.
-fn last_words<'r, K: Ord, R>(rows: &'r [R], key: impl Fn(&R) -> K, gives_way: impl Fn(&R, &R) -> bool) -> Vec<&'r R> {
+fn last_words<K: Ord, R>(rows: &[R], key: impl Fn(&R) -> K, gives_way: impl Fn(&R, &R) -> bool) -> Vec<&R> {
     let mut last = BTreeMap::new();
     for row in rows {
         let held = last.entry(key(row)).or_insert(row);

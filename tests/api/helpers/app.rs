@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::server::{Server, VerifyReport};
-use super::{Answer, PATIENCE, Person};
+use super::server::{Server, VerifyReport, baedal};
+use super::servers::Database;
+use super::{Answer, Engine, PATIENCE, Person, engine};
 
 /// How the server of a test differs from an ordinary one.
 #[derive(Clone, Debug, Default)]
@@ -63,6 +65,7 @@ impl Options {
 pub struct TestApp {
     server: Option<Server>,
     directory: TempDir,
+    database: Option<Database>,
     options: Options,
     client: Client,
     pub admin: Person,
@@ -75,9 +78,13 @@ impl TestApp {
 
     pub async fn with(options: Options) -> Self {
         let directory = tempfile::tempdir().expect("the system has room for a directory");
+        let database = match engine() {
+            Engine::Sqlite => None,
+            Engine::Postgres => Some(Database::create().expect("the engine of these tests cannot be left out")),
+        };
         let client = Client::builder().timeout(PATIENCE).build().expect("the client needs nothing");
         let nobody = Person { role: "admin", sub: String::new(), token: String::new() };
-        let mut app = Self { server: None, directory, options, client, admin: nobody };
+        let mut app = Self { server: None, directory, database, options, client, admin: nobody };
         app.start_again();
         app.admin = app.person("admin", "ops").await;
         app
@@ -92,7 +99,9 @@ impl TestApp {
     pub fn starts_again(&mut self) -> bool {
         assert!(self.server.is_none(), "a server is running");
         let log = self.directory.path().join("server.log");
-        self.server = Server::start(&self.data_dir(), &log, &self.options.environment());
+        let mut environment = self.options.environment();
+        environment.extend(self.database_setting());
+        self.server = Server::start(&self.data_dir(), &log, &environment);
         self.server.is_some()
     }
 
@@ -143,7 +152,18 @@ impl TestApp {
         let status = server.wait();
         assert!(status.success(), "the server ended with {status}:\n{}", server.log());
         self.check_log(&server.log());
-        VerifyReport::of(&self.data_dir())
+        VerifyReport::of(&mut self.baedal(&["verify"]))
+    }
+
+    /// The program, to do something else with the data of this server.
+    pub fn baedal(&self, arguments: &[&str]) -> Command {
+        let mut command = baedal();
+        command.args(arguments).arg("--data-dir").arg(self.data_dir()).envs(self.database_setting());
+        command
+    }
+
+    fn database_setting(&self) -> Option<(String, String)> {
+        Some(("BAEDAL__DATABASE__URL".into(), self.database.as_ref()?.url.clone()))
     }
 
     fn check_log(&self, log: &str) {
