@@ -4,11 +4,19 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-/// The address of the server, or none if whoever runs the tests leaves these out.
-pub fn server() -> Option<String> {
+/// Whether whoever runs the tests leaves these out.
+pub fn left_out() -> bool {
     let without = std::env::var("BAEDAL_TEST_WITHOUT").unwrap_or_default();
-    if without.split(',').any(|left_out| left_out == "postgres") {
+    let left_out = without.split(',').any(|left_out| left_out == "postgres");
+    if left_out {
         eprintln!("LEFT OUT by BAEDAL_TEST_WITHOUT: this needs PostgreSQL");
+    }
+    left_out
+}
+
+/// The address of the server, or none if it is left out.
+pub fn server() -> Option<String> {
+    if left_out() {
         return None;
     }
     Some(std::env::var("BAEDAL_TEST_POSTGRES").unwrap_or_else(|_| {

@@ -18,7 +18,11 @@ use super::{Answer, Engine, PATIENCE, Person, engine};
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     environment: BTreeMap<String, String>,
+    errors_expected: bool,
 }
+
+/// The variable that names a database.
+const DATABASE: &str = "BAEDAL__DATABASE__URL";
 
 impl Options {
     /// Sets `section.key`, as `baedal config show` names it.
@@ -31,6 +35,12 @@ impl Options {
     /// Aborts the process at the given visit of a crash point, counted from the start.
     pub fn crash_at(mut self, point: &str, visit: u32) -> Self {
         self.environment.insert("BAEDAL_CRASH_AT".into(), format!("{point}:{visit}"));
+        self
+    }
+
+    /// The test makes the server log errors; a panic is still none that anyone expects.
+    pub fn expect_errors(mut self) -> Self {
+        self.errors_expected = true;
         self
     }
 
@@ -79,6 +89,7 @@ impl TestApp {
     pub async fn with(options: Options) -> Self {
         let directory = tempfile::tempdir().expect("the system has room for a directory");
         let database = match engine() {
+            _ if options.environment.contains_key(DATABASE) => None,
             Engine::Sqlite => None,
             Engine::Postgres => Some(Database::create().expect("the engine of these tests cannot be left out")),
         };
@@ -163,11 +174,13 @@ impl TestApp {
     }
 
     fn database_setting(&self) -> Option<(String, String)> {
-        Some(("BAEDAL__DATABASE__URL".into(), self.database.as_ref()?.url.clone()))
+        let url = self.database.as_ref().map(|database| &database.url);
+        Some((DATABASE.to_owned(), url.or(self.options.environment.get(DATABASE))?.clone()))
     }
 
     fn check_log(&self, log: &str) {
-        let suspicious = |line: &&str| line.contains("\"level\":\"ERROR\"") || line.contains("panicked");
+        let is_error = |line: &str| !self.options.errors_expected && line.contains("\"level\":\"ERROR\"");
+        let suspicious = |line: &&str| is_error(line) || line.contains("panicked");
         let found: Vec<&str> = log.lines().filter(suspicious).collect();
         assert!(found.is_empty(), "the server logged errors:\n{}", found.join("\n"));
     }
