@@ -1,4 +1,4 @@
-//! Wiring: in which sequence the parts start and stop, and what the commands of the command line do with them.
+//! Wiring: in which sequence the parts of the service start and stop.
 //!
 //! Start: address, data, journal, actors, HTTP. Stop is the reverse, with the promise that whatever was
 //! acknowledged is in the journal by then.
@@ -10,14 +10,13 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::access::SigningKey;
-use crate::actors::{self, Clock, Follower, Projector, System, Tail};
+use crate::actors::{self, Clock, System};
 use crate::config::Config;
 use crate::demo;
 use crate::http::{self, Readiness, Services};
 use crate::providers::payment::Sandbox;
-use crate::store::{DataPlace, Engine, Onlooker, PostgresPlace, Reader};
+use crate::store::{DataPlace, Engine, PostgresPlace};
 use crate::telemetry::{self, Metrics};
-use crate::verify;
 
 /// How long load balancers get to see that this process is not ready before connections are refused.
 const LEAVE: Duration = Duration::from_millis(200);
@@ -68,7 +67,7 @@ pub fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
 }
 
 /// Where the settings say that the data is.
-fn place(config: &Config) -> DataPlace {
+pub(crate) fn place(config: &Config) -> DataPlace {
     let database = &config.database;
     match &database.url {
         None => DataPlace::Directory(config.data_dir.clone()),
@@ -94,47 +93,4 @@ async fn stop(system: System, threads: actors::Threads) {
     system.operations.dismiss().await;
     drop(system);
     threads.stop();
-}
-
-/// Brings the schema up to date, and says so.
-pub fn migrate(config: &Config) -> anyhow::Result<String> {
-    actix_web::rt::System::new().block_on(async {
-        Engine::migrate(&place(config)).await?;
-        let place = match &config.database.url {
-            None => config.data_dir.display().to_string(),
-            Some(url) => format!("{url:?}"),
-        };
-        Ok(format!("The schema in {place} is up to date.\n"))
-    })
-}
-
-/// Checks what the journal can show. The error says how many promises are broken.
-pub fn verify(config: &Config) -> anyhow::Result<String> {
-    actix_web::rt::System::new().block_on(async {
-        let data = Engine::attach(&place(config)).await?;
-        catch_up(&data).await?;
-        let report = verify::verify(&data.readers, &data.views).await?;
-        if report.broken.is_empty() {
-            return Ok(report.to_string());
-        }
-        eprint!("{report}");
-        anyhow::bail!("{} promises are broken", report.broken.len())
-    })
-}
-
-/// Makes the views anew from the journal.
-pub fn rebuild_views(config: &Config) -> anyhow::Result<String> {
-    actix_web::rt::System::new().block_on(async {
-        let data = Engine::attach(&place(config)).await?;
-        data.views.wipe().await?;
-        let rows = catch_up(&data).await?;
-        Ok(format!("The views are made anew: {rows} rows written.\n"))
-    })
-}
-
-async fn catch_up(data: &Onlooker) -> anyhow::Result<u64> {
-    let cursor = data.views.cursor(Reader::OrderView).await?;
-    let follower = Follower::new(Tail::default(), data.readers.clone(), cursor);
-    let (projector, _) = Projector::new(follower, data.views.clone(), Clock::default());
-    projector.catch_up().await
 }

@@ -14,8 +14,12 @@ pub struct Flags {
     pub listen: Option<SocketAddr>,
     pub data_dir: Option<PathBuf>,
     pub database: Option<String>,
+    pub kafka: Option<String>,
     pub log_format: Option<LogFormat>,
 }
+
+/// Settings whose words may look like numbers, and must not be read as such: `007` is a password, `7` another one.
+const LITERAL: [&str; 2] = ["kafka.sasl_username", "kafka.sasl_password"];
 
 /// Why there are no settings to start with. One line, with the key or the file in it.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +61,14 @@ impl Config {
                 ::config::Config::builder().set_override("database.url", url).and_then(|source| source.build());
             sources = sources.add_source(source.map_err(LoadError::Unusable)?);
         }
+        for key in LITERAL {
+            let variable = format!("BAEDAL__{}", key.to_uppercase().replace('.', "__"));
+            let given = match &environment {
+                Some(environment) => environment.get(&variable).cloned(),
+                None => std::env::var(variable).ok(),
+            };
+            sources = sources.set_override_option(key, given).map_err(LoadError::Unusable)?;
+        }
         let environment = Environment::with_prefix("BAEDAL").separator("__").try_parsing(true).source(environment);
         let config: Config = sources
             .add_source(environment)
@@ -77,6 +89,9 @@ impl Config {
         }
         if let Some(url) = flags.database {
             self.database.url = Some(super::DatabaseUrl(url));
+        }
+        if let Some(brokers) = flags.kafka {
+            self.kafka.bootstrap_servers = Some(brokers);
         }
         if let Some(format) = flags.log_format {
             self.log.format = format;
@@ -130,7 +145,7 @@ mod tests {
         let unknown = load("[http]\nlisen = '127.0.0.1:1'", &[], Flags::default()).unwrap_err();
         assert!(unknown.contains("lisen"), "{unknown}");
         let unknown = load("[kafka]\nbrokers = 'x'", &[], Flags::default()).unwrap_err();
-        assert!(unknown.contains("kafka"), "{unknown}");
+        assert!(unknown.contains("brokers"), "{unknown}");
         let unknown = load("", &[("BAEDAL__HTTP__WORKER", "3")], Flags::default()).unwrap_err();
         assert!(unknown.contains("worker"), "{unknown}");
     }
@@ -154,6 +169,12 @@ mod tests {
     fn what_is_shown_reads_back_as_the_same_settings() {
         let config = Config { data_dir: "/tmp/a \"quoted\" place".into(), ..Config::default() };
         assert_eq!(load(&config.to_toml(), &[], Flags::default()).unwrap(), config);
+    }
+
+    #[test]
+    fn a_password_of_digits_stays_as_it_was_typed() {
+        let config = load("", &[("BAEDAL__KAFKA__SASL_PASSWORD", "007")], Flags::default()).unwrap();
+        assert_eq!(config.kafka.sasl_password.map(|secret| secret.reveal().to_owned()).as_deref(), Some("007"));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use check::BadSetting;
 pub use database_url::DatabaseUrl;
+pub use kafka::{Kafka, SaslMechanism, Secret, SecurityProtocol};
 pub use load::{Flags, LoadError};
 pub use span::{Millis, Secs};
 
@@ -35,6 +36,9 @@ macro_rules! section {
     };
 }
 
+/// After the macro, which it uses.
+mod kafka;
+
 section! {
     /// All settings. A key that is not listed here is refused, wherever it comes from.
     Config {
@@ -45,6 +49,7 @@ section! {
         mailboxes: Mailboxes = Mailboxes::default(),
         orders: Orders = Orders::default(),
         payments: Payments = Payments::default(),
+        kafka: Kafka = Kafka::default(),
         access: Access = Access::default(),
         limits: Limits = Limits::default(),
         log: Log = Log::default(),

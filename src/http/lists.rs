@@ -127,7 +127,7 @@ fn document(row: &OrderRow, side: Side) -> Value {
     document
 }
 
-fn unreadable(error: DbError) -> ApiError {
+pub(super) fn unreadable(error: DbError) -> ApiError {
     match error {
         DbError::Unavailable(_) => ApiError::new(Code::ServiceUnavailable),
         other => ApiError::internal(&other),

@@ -25,4 +25,7 @@ pub use journal::{
 pub use postgres::PostgresPlace;
 #[cfg(test)]
 pub(crate) use sqlite::CommitFault;
-pub use views::{MessageFilter, MessageMark, MessageRow, MessageState, OrderRow, PageMark, Reader, StockRow, Views};
+pub use views::{
+    Checksums, MessageFilter, MessageMark, MessageRow, MessageState, OrderRow, PageMark, Reader, StockRow, Swapped,
+    Views,
+};

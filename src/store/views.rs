@@ -133,6 +133,35 @@ pub struct MessageFilter {
     pub state: Option<MessageState>,
 }
 
+/// Views that have just been swapped. Holds the old ones, and how the new ones stood at that moment.
+pub enum Swapped {
+    Sqlite(sqlite::Swapped),
+    Postgres(postgres::Swapped),
+}
+
+impl Swapped {
+    /// Reads both, whatever is being written meanwhile, and throws the old ones away.
+    pub async fn checksums(self) -> Result<Checksums, DbError> {
+        match self {
+            Swapped::Sqlite(swapped) => swapped.checksums().await,
+            Swapped::Postgres(swapped) => swapped.checksums().await,
+        }
+    }
+}
+
+/// SHA-256 over all rows of orders and stock in the sequence of their keys, as hex.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checksums {
+    pub old: String,
+    pub new: String,
+}
+
+impl Checksums {
+    pub fn agree(&self) -> bool {
+        self.old == self.new
+    }
+}
+
 /// The views. Clones share one connection that writes and a few that read.
 #[derive(Clone)]
 pub enum Views {
@@ -173,12 +202,29 @@ impl Views {
         }
     }
 
-    /// Forgets orders, stock and the cursor of [`Reader::OrderView`], to be made again from the journal. Messages
-    /// stay, and how far they were sent: nobody shall be told everything twice.
-    pub async fn wipe(&self) -> Result<(), DbError> {
+    /// Makes empty tables for orders and stock beside those that are read, with the same indexes. What an earlier
+    /// rebuild left behind is thrown away.
+    pub async fn begin_rebuild(&self) -> Result<(), DbError> {
         match self {
-            Views::Sqlite(views) => views.wipe().await,
-            Views::Postgres(views) => views.wipe().await,
+            Views::Sqlite(views) => views.begin_rebuild().await,
+            Views::Postgres(views) => views.begin_rebuild().await,
+        }
+    }
+
+    /// Writes rows into the tables that are being rebuilt. No cursor goes with them: an interrupted rebuild begins anew.
+    pub async fn save_rebuilt(&self, orders: &[OrderRow], stock: &[StockRow]) -> Result<(), DbError> {
+        match self {
+            Views::Sqlite(views) => views.save_rebuilt(orders, stock).await,
+            Views::Postgres(views) => views.save_rebuilt(orders, stock).await,
+        }
+    }
+
+    /// Puts the rebuilt tables in the place of the others, in one transaction. Cursor and messages stay: the caller
+    /// has made sure that the rebuilt rows stand where the cursor of [`Reader::OrderView`] does.
+    pub async fn swap_in_rebuilt(&self) -> Result<Swapped, DbError> {
+        match self {
+            Views::Sqlite(views) => views.swap_in_rebuilt().await.map(Swapped::Sqlite),
+            Views::Postgres(views) => views.swap_in_rebuilt().await.map(Swapped::Postgres),
         }
     }
 

@@ -3,11 +3,12 @@
 //! The histories are written by hand, event by event, so that a test never rests on the rules it tests.
 
 mod every_command;
-mod golden;
+pub(crate) mod golden;
 mod liveness;
 mod model;
 mod properties;
 mod provider;
+mod public_events;
 mod reachable;
 mod shelf;
 mod situations;

@@ -5,6 +5,7 @@
 //! one. So what is sent here must bear being done twice; all reads do, and the writes of the views.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use tokio::sync::Semaphore;
@@ -46,6 +47,25 @@ impl Connections {
     async fn run(&self, statement: Statement) -> Result<Vec<PgRow>, Failure> {
         let group = self.group.clone();
         self.io.run(async move { group.run(statement).await }).await
+    }
+
+    /// A connection of the caller's own, for work of that length, begun with this statement. Use it in [`Self::aside`].
+    pub(super) async fn apart(&self, length: Duration, begin: Statement) -> Result<PgConnection, DbError> {
+        let group = self.group.clone();
+        let limit = length.as_millis();
+        let settings = [("statement_timeout", limit), ("idle_in_transaction_session_timeout", limit)];
+        let connecting = async move {
+            let options = group.options.clone().options(settings);
+            let mut connection = connect(&options, group.patience.connecting).await.map_err(Failure::NotSent)?;
+            begin.run(&mut connection, group.patience.statement).await?;
+            Ok(connection)
+        };
+        self.io.run(connecting).await.map_err(Failure::of_read)
+    }
+
+    /// Does this where the connections live.
+    pub(super) async fn aside<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
+        self.io.run(work).await
     }
 }
 

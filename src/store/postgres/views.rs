@@ -16,50 +16,66 @@ use crate::store::{Cursor, DbError, MessageRow, OrderRow, Reader, StockRow};
 
 #[derive(Clone)]
 pub struct Views {
-    writers: Connections,
+    pub(super) writers: Connections,
     pub(super) readers: Connections,
 }
 
-/// `$1` and `$2` are the reader and its cursor.
-macro_rules! with_cursor {
-    ($rows:literal) => {
+/// Puts rows of orders and stock into these tables: `$1` to `$12` and `$13` to `$16`.
+macro_rules! put_rows {
+    ($orders:literal, $stock:literal) => {
         concat!(
-            $rows,
-            "insert into cursors (reader, marks) values ($1, $2)
-                 on conflict (reader) do update set marks = excluded.marks"
+            "with orders as (
+                  insert into ",
+            $orders,
+            " as held (order_id, version, customer, store, rider, status, live, delivery_status, attention, placed_at,
+                          document, submitted)
+                  select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::text[], $6::text[],
+                         $7::boolean[], $8::text[], $9::text[], $10::bigint[], $11::text[], $12::boolean[])
+                      on conflict (order_id) do update
+                     set version = excluded.version, rider = excluded.rider, status = excluded.status,
+                         live = excluded.live, delivery_status = excluded.delivery_status,
+                         attention = excluded.attention, document = excluded.document, submitted = excluded.submitted
+                   where excluded.version > held.version),
+             stock as (
+                  insert into ",
+            $stock,
+            " as held (store, item, available, version)
+                  select * from unnest($13::uuid[], $14::uuid[], $15::bigint[], $16::bigint[])
+                      on conflict (store, item) do update
+                     set available = excluded.available, version = excluded.version
+                   where excluded.version > held.version)
+             "
         )
     };
 }
 
-const SAVE_ORDERS: &str = with_cursor!(
-    "with orders as (
-          insert into order_view
-                 (order_id, version, customer, store, rider, status, live, delivery_status, attention, placed_at,
-                  document, submitted)
-          select * from unnest($3::uuid[], $4::bigint[], $5::text[], $6::uuid[], $7::text[], $8::text[], $9::boolean[],
-                 $10::text[], $11::text[], $12::bigint[], $13::text[], $14::boolean[])
-              on conflict (order_id) do update
-             set version = excluded.version, rider = excluded.rider, status = excluded.status, live = excluded.live,
-                 delivery_status = excluded.delivery_status, attention = excluded.attention,
-                 document = excluded.document, submitted = excluded.submitted
-           where excluded.version > order_view.version),
-     stock as (
-          insert into stock_view (store, item, available, version)
-          select * from unnest($15::uuid[], $16::uuid[], $17::bigint[], $18::bigint[])
-              on conflict (store, item) do update set available = excluded.available, version = excluded.version
-           where excluded.version > stock_view.version)
-     "
-);
+/// The end of a statement: the reader and its cursor are these arguments.
+macro_rules! put_cursor {
+    ($reader:literal, $marks:literal) => {
+        concat!(
+            "insert into cursors (reader, marks) values (",
+            $reader,
+            ", ",
+            $marks,
+            ") on conflict (reader) do update set marks = excluded.marks"
+        )
+    };
+}
 
-const SAVE_MESSAGES: &str = with_cursor!(
+const SAVE_ORDERS: &str = concat!(put_rows!("order_view", "stock_view"), put_cursor!("$17", "$18"));
+
+const SAVE_REBUILT: &str = concat!(put_rows!("order_view_twin", "stock_view_twin"), "select");
+
+const SAVE_MESSAGES: &str = concat!(
     "with told as (
           insert into messages (order_id, version, customer, event, text, channel, at, attempts, state)
-          select * from unnest($3::uuid[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[],
-                 $10::bigint[], $11::text[])
+          select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[],
+                 $8::bigint[], $9::text[])
               on conflict (order_id, version) do update
              set channel = excluded.channel, attempts = excluded.attempts, state = excluded.state
            where excluded.attempts >= messages.attempts)
-     "
+     ",
+    put_cursor!("$10", "$11")
 );
 
 impl Views {
@@ -73,22 +89,23 @@ impl Views {
         stock: &[StockRow],
         cursor: &Cursor,
     ) -> Result<(), DbError> {
-        let statement = bind_orders(begun(SAVE_ORDERS, Reader::OrderView, cursor), orders);
-        self.writers.write(bind_stock(statement, stock)).await.map(drop)
+        let rows = bind_stock(bind_orders(Statement::new(SAVE_ORDERS), orders), stock);
+        self.writers.write(bind_cursor(rows, Reader::OrderView, cursor)).await.map(drop)
+    }
+
+    pub(crate) async fn save_rebuilt(&self, orders: &[OrderRow], stock: &[StockRow]) -> Result<(), DbError> {
+        let rows = bind_stock(bind_orders(Statement::new(SAVE_REBUILT), orders), stock);
+        self.writers.write(rows).await.map(drop)
     }
 
     pub(crate) async fn save_messages(&self, messages: &[MessageRow], cursor: &Cursor) -> Result<(), DbError> {
-        let statement = begun(SAVE_MESSAGES, Reader::Messages, cursor);
-        self.writers.write(bind_messages(statement, messages)).await.map(drop)
+        let rows = bind_messages(Statement::new(SAVE_MESSAGES), messages);
+        self.writers.write(bind_cursor(rows, Reader::Messages, cursor)).await.map(drop)
     }
 
     pub(crate) async fn save_cursor(&self, reader: Reader, cursor: &Cursor) -> Result<(), DbError> {
-        self.writers.write(begun(with_cursor!(""), reader, cursor)).await.map(drop)
-    }
-
-    pub(crate) async fn wipe(&self) -> Result<(), DbError> {
-        let wipe = "truncate order_view, stock_view; delete from cursors where reader = 'order_view'";
-        self.writers.write(Statement::script(wipe)).await.map(drop)
+        let put = Statement::new(put_cursor!("$1", "$2"));
+        self.writers.write(bind_cursor(put, reader, cursor)).await.map(drop)
     }
 
     pub(crate) async fn cursor(&self, reader: Reader) -> Result<Cursor, DbError> {
@@ -100,9 +117,9 @@ impl Views {
     }
 }
 
-fn begun(sql: &'static str, reader: Reader, cursor: &Cursor) -> Statement {
+fn bind_cursor(statement: Statement, reader: Reader, cursor: &Cursor) -> Statement {
     let marks = cursor.marks().map(|mark| mark.position.cast_signed());
-    Statement::new(sql).bind(reader.name()).bind(marks.bind_iter())
+    statement.bind(reader.name()).bind(marks.bind_iter())
 }
 
 /// The last word about each key: one statement writes a row once. Sorted, because two processes that lock rows in

@@ -39,6 +39,7 @@ impl Options {
     }
 
     /// The test makes the server log errors; a panic is still none that anyone expects.
+    #[allow(dead_code, reason = "tests/postgres breaks databases")]
     pub fn expect_errors(mut self) -> Self {
         self.errors_expected = true;
         self

@@ -24,7 +24,6 @@ pub use ledger::Ledger;
 pub use life::Life;
 pub use people::Person;
 pub use server::baedal;
-pub use servers::left_out;
 pub use shops::{CUSTOMER_AT, STORE_AT, Shop, item, place};
 
 /// What the servers of these tests keep their data in.
