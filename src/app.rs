@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::demo;
 use crate::http::{self, Readiness, Services};
 use crate::providers::payment::Sandbox;
-use crate::store::{DataPlace, Engine, Reader, Shard};
+use crate::store::{DataPlace, Engine, OpenError, Reader, Shard};
 use crate::telemetry::{self, Metrics};
 use crate::verify;
 
@@ -122,10 +122,18 @@ pub fn rebuild_views(config: &Config) -> anyhow::Result<String> {
     })
 }
 
+/// For commands that a running service carries out by `route` instead.
+async fn open_at_rest(config: &Config, route: &str) -> anyhow::Result<Engine> {
+    open(config).await.map_err(|error| match error.downcast_ref() {
+        Some(OpenError::InUse { .. }) => error.context(format!("ask the running service by {route}")),
+        _ => error,
+    })
+}
+
 /// How far the Kafka mirror had come when it was stopped.
 pub fn bridge_status(config: &Config) -> anyhow::Result<String> {
     actix_web::rt::System::new().block_on(async {
-        let engine = open(config).await.context("a running service says it under /v1/operations/kafka")?;
+        let engine = open_at_rest(config, "GET /v1/operations/kafka").await?;
         let (cursor, head) = (engine.views.cursor(Reader::KafkaBridge).await?, engine.readers.head().await?);
         let mut text = String::new();
         let mut lag = 0;
@@ -142,7 +150,7 @@ pub fn bridge_status(config: &Config) -> anyhow::Result<String> {
 /// Lets the next start send everything of a shard from a position on again.
 pub fn rewind_bridge(config: &Config, shard: Shard, from: u64) -> anyhow::Result<String> {
     actix_web::rt::System::new().block_on(async {
-        let engine = open(config).await.context("a running service takes POST /v1/operations/kafka/rewind")?;
+        let engine = open_at_rest(config, "POST /v1/operations/kafka/rewind").await?;
         let mut cursor = engine.views.cursor(Reader::KafkaBridge).await?;
         let mirrored = cursor.at(shard);
         let (to, events) = rewound(&cursor, shard, from)?;
