@@ -1,4 +1,4 @@
-//! Wiring: in which sequence the parts start and stop, and what the commands of the command line do with them.
+//! Wiring: in which sequence the parts of the service start and stop.
 //!
 //! Start: address, data, journal, actors, HTTP. Stop is the reverse, with the promise that whatever was
 //! acknowledged is in the journal by then.
@@ -10,14 +10,13 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::access::SigningKey;
-use crate::actors::{self, Clock, Follower, Projector, System, Tail, rewound};
+use crate::actors::{self, Clock, System};
 use crate::config::Config;
 use crate::demo;
 use crate::http::{self, Readiness, Services};
 use crate::providers::payment::Sandbox;
-use crate::store::{DataPlace, Engine, OpenError, Reader, Shard};
+use crate::store::{DataPlace, Engine};
 use crate::telemetry::{self, Metrics};
-use crate::verify;
 
 /// How long load balancers get to see that this process is not ready before connections are refused.
 const LEAVE: Duration = Duration::from_millis(200);
@@ -67,7 +66,7 @@ pub fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
     })
 }
 
-async fn open(config: &Config) -> anyhow::Result<Engine> {
+pub(crate) async fn open(config: &Config) -> anyhow::Result<Engine> {
     anyhow::ensure!(
         config.database.url.is_none(),
         "this build keeps its journal in SQLite only: leave database.url out"
@@ -88,85 +87,4 @@ async fn stop(system: System, threads: actors::Threads) {
     system.operations.dismiss().await;
     drop(system);
     threads.stop();
-}
-
-/// Brings the schemas up to date, which opening does, and says so.
-pub fn migrate(config: &Config) -> anyhow::Result<String> {
-    actix_web::rt::System::new().block_on(async {
-        drop(open(config).await?);
-        Ok(format!("The schema in {} is up to date.\n", config.data_dir.display()))
-    })
-}
-
-/// Checks what the journal can show. The error says how many promises are broken.
-pub fn verify(config: &Config) -> anyhow::Result<String> {
-    actix_web::rt::System::new().block_on(async {
-        let engine = open(config).await?;
-        catch_up(&engine).await?;
-        let report = verify::verify(&engine.readers, &engine.views).await?;
-        if report.broken.is_empty() {
-            return Ok(report.to_string());
-        }
-        eprint!("{report}");
-        anyhow::bail!("{} promises are broken", report.broken.len())
-    })
-}
-
-/// Makes the views anew from the journal.
-pub fn rebuild_views(config: &Config) -> anyhow::Result<String> {
-    actix_web::rt::System::new().block_on(async {
-        let engine = open(config).await?;
-        engine.views.wipe().await?;
-        let rows = catch_up(&engine).await?;
-        Ok(format!("The views are made anew: {rows} rows written.\n"))
-    })
-}
-
-/// For commands that a running service carries out by `route` instead.
-async fn open_at_rest(config: &Config, route: &str) -> anyhow::Result<Engine> {
-    open(config).await.map_err(|error| match error.downcast_ref() {
-        Some(OpenError::InUse { .. }) => error.context(format!("ask the running service by {route}")),
-        _ => error,
-    })
-}
-
-/// How far the Kafka mirror had come when it was stopped.
-pub fn bridge_status(config: &Config) -> anyhow::Result<String> {
-    actix_web::rt::System::new().block_on(async {
-        let engine = open_at_rest(config, "GET /v1/operations/kafka").await?;
-        let (cursor, head) = (engine.views.cursor(Reader::KafkaBridge).await?, engine.readers.head().await?);
-        let mut text = String::new();
-        let mut lag = 0;
-        for mark in head.marks().filter(|mark| mark.position > 0) {
-            let (shard, mirrored) = (mark.shard.number(), cursor.at(mark.shard));
-            lag += mark.position - mirrored;
-            text.push_str(&format!("shard {shard}: mirrored up to {mirrored} of {}\n", mark.position));
-        }
-        text.push_str(&format!("Kafka lacks {lag} events.\n"));
-        Ok(text)
-    })
-}
-
-/// Lets the next start send everything of a shard from a position on again.
-pub fn rewind_bridge(config: &Config, shard: Shard, from: u64) -> anyhow::Result<String> {
-    actix_web::rt::System::new().block_on(async {
-        let engine = open_at_rest(config, "POST /v1/operations/kafka/rewind").await?;
-        let mut cursor = engine.views.cursor(Reader::KafkaBridge).await?;
-        let mirrored = cursor.at(shard);
-        let (to, events) = rewound(&cursor, shard, from)?;
-        cursor.set(to);
-        engine.views.save_cursor(Reader::KafkaBridge, &cursor).await?;
-        let shard = shard.number();
-        Ok(format!(
-            "The next start with Kafka sends shard {shard} from {from} to {mirrored} again: {events} events, less \
-             those of stock and riders.\n"
-        ))
-    })
-}
-
-async fn catch_up(engine: &Engine) -> anyhow::Result<u64> {
-    let cursor = engine.views.cursor(Reader::OrderView).await?;
-    let follower = Follower::new(Tail::default(), engine.readers.clone(), cursor);
-    let (projector, _) = Projector::new(follower, engine.views.clone(), Clock::default());
-    projector.catch_up().await
 }

@@ -11,6 +11,7 @@ use crate::app;
 use crate::asyncapi;
 use crate::config::{Config, Flags, LogFormat};
 use crate::http;
+use crate::maintenance;
 use crate::order::Subject;
 use crate::store::Shard;
 
@@ -51,8 +52,8 @@ enum Command {
     Migrate,
     /// Check every promise that the journal can show; the exit status tells
     Verify,
-    /// Make the views anew from the journal
-    RebuildViews,
+    /// Make the list views anew from the journal, beside a running server too, and compare them with the old ones
+    RebuildViews(RebuildViewsArgs),
     /// Print a token that lets its bearer act as someone
     Token(TokenArgs),
     /// Print the description of the interface (OpenAPI 3.1, JSON)
@@ -78,6 +79,13 @@ struct ServeArgs {
     /// Also open five stores and let simulated people order, cook and ride
     #[arg(long)]
     demo: bool,
+}
+
+#[derive(Debug, Args)]
+struct RebuildViewsArgs {
+    /// Where the server listens, if one runs on this data [default: 127.0.0.1:8088]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<std::net::SocketAddr>,
 }
 
 #[derive(Debug, Args)]
@@ -125,15 +133,18 @@ impl Cli {
                 app::serve(&config, args.demo)?;
                 String::new()
             }
-            Command::Migrate => app::migrate(&self.common.load()?)?,
-            Command::Verify => app::verify(&self.common.load()?)?,
-            Command::RebuildViews => app::rebuild_views(&self.common.load()?)?,
+            Command::Migrate => maintenance::migrate(&self.common.load()?)?,
+            Command::Verify => maintenance::verify(&self.common.load()?)?,
+            Command::RebuildViews(args) => {
+                let flags = Flags { listen: args.listen, ..Flags::default() };
+                maintenance::rebuild_views(&self.common.load_with(flags)?)?
+            }
             Command::Token(args) => token(args, &self.common.load()?)?,
             Command::Openapi => http::openapi_json().to_owned(),
             Command::Asyncapi => asyncapi::document_json(&self.common.load()?.kafka),
-            Command::Bridge(BridgeCommand::Status) => app::bridge_status(&self.common.load()?)?,
+            Command::Bridge(BridgeCommand::Status) => maintenance::bridge_status(&self.common.load()?)?,
             Command::Bridge(BridgeCommand::Rewind { shard, from }) => {
-                app::rewind_bridge(&self.common.load()?, *shard, *from)?
+                maintenance::rewind_bridge(&self.common.load()?, *shard, *from)?
             }
             Command::Config(ConfigCommand::Check) => {
                 self.common.load()?;

@@ -73,7 +73,7 @@ const BANS: &[Ban] = &[
     Ban {
         under: "",
         // Wiring starts the runtime; that is all it may do with it.
-        except: &["http/", "app.rs"],
+        except: &["http/", "app.rs", "maintenance.rs"],
         words: &["actix_web", "actix_ws"],
         because: "only http knows actix-web",
     },

@@ -3,7 +3,7 @@
 //! ```text
 //!   http ──▶ orders ──▶ registry ──▶ order ──▶ journal ──▶ tail ──▶ follow
 //!                          │           │  append, then swap           │ each with a cursor of its own
-//!                          ▼           │                              ├─▶ projector   (views)
+//!                          ▼           │                              ├─▶ projector   (views; rebuild)
 //!            one live actor per order, │ outstanding()                ├─▶ notifier    (messages)
 //!            store, rider: replaced    ├──▶ store    (stock, kitchen) ├─▶ deadlines ──▶ registry
 //!            when it dies, retired     ├──▶ rider    (book)           ├─▶ feed        (watchers)
@@ -36,11 +36,13 @@ mod payment;
 mod probe;
 mod projector;
 mod readers;
+mod rebuild;
 mod registry;
 mod rider;
 mod store;
 mod system;
 mod tail;
+mod view_rows;
 mod wake;
 mod world;
 
@@ -56,9 +58,11 @@ pub use mailbox::{Mailbox, MailboxLoad, Refusal};
 pub use order::{Execute, ExecuteError, Receipt};
 pub use orders::Orders;
 pub use payment::{GateState, PaymentGate};
-pub use projector::{Projector, ViewProgress, row as view_row};
+pub use projector::{Projector, ViewProgress};
+pub use rebuild::{RebuildError, RebuildState, Rebuilt, ViewRebuild, rebuild_at_rest};
 pub use registry::{Census, Pardon, Pause, TakeCensus, To};
 pub use rider::RiderActor;
 pub use store::{KeepStock, StoreActor};
 pub use system::{Operations, RiderDesk, System, Threads, start};
 pub use tail::Tail;
+pub use view_rows::row as view_row;

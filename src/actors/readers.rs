@@ -20,6 +20,7 @@ use super::mailbox::Mailbox;
 use super::notifier::Notifier;
 use super::order::{Execute, OrderActor};
 use super::projector::{Projector, ViewProgress};
+use super::rebuild::{Rebuilder, ViewRebuild};
 use super::registry::{To, Wake};
 use super::tail::Tail;
 use super::wake::wake_open_orders;
@@ -40,7 +41,7 @@ pub(super) struct Reading {
 
 impl Reading {
     /// Starts all of them. Each begins where it left off, or at the end of the journal as it is now.
-    pub(super) async fn start(self, thread: &ReaderThread) -> anyhow::Result<(Hub, ViewProgress)> {
+    pub(super) async fn start(self, thread: &ReaderThread) -> anyhow::Result<(Hub, ViewProgress, ViewRebuild)> {
         let Self { tail, readers, views, clock, stores, execute, wake, board, wake_concurrency } = self;
         let follow = |cursor| Follower::new(tail.clone(), readers.clone(), cursor);
         let head = readers.head().await.context("the journal cannot be read")?;
@@ -50,13 +51,16 @@ impl Reading {
         let deadlines = Deadlines::load(&readers, follow(head.clone()), clock.clone(), execute)
             .await
             .context("the deadlines cannot be read")?;
-        let (projector, progress) = Projector::new(follow(projected.clone()), views.clone(), clock.clone());
+        let (projector, progress) = Projector::new(follow(projected.clone()), views.clone());
+        let (hand_over, rebuilds) = tokio::sync::mpsc::channel(1);
+        let (rebuilder, rebuild) = Rebuilder::new(readers.clone(), views.clone(), hand_over);
         let notifier = Notifier::new(follow(told), views.clone());
         let (feed, hub) = Feed::new(follow(head));
         let board = Board { follower: follow(projected), readers: readers.clone(), views: views.clone(), fold: board };
         thread.keep_running("housekeeping", housekeeping::run(stores.clone(), clock.clone()));
         thread.keep_running("deadlines", deadlines.run());
-        thread.keep_running("projector", projector.run());
+        thread.keep_running("projector", projector.run(rebuilds));
+        thread.keep_running("rebuilding", rebuilder.run());
         thread.keep_running("notifier", notifier.run());
         thread.keep_running("feed", feed.run());
         thread.keep_running("dispatch board", board.run());
@@ -69,7 +73,7 @@ impl Reading {
             }
             std::future::pending().await
         });
-        Ok((hub, progress))
+        Ok((hub, progress, rebuild))
     }
 }
 

@@ -24,6 +24,7 @@ use super::orders::Orders;
 use super::payment::{GatePolicy, PaymentActor, PaymentGate};
 use super::projector::ViewProgress;
 use super::readers::{LEAVE_WITHIN, ReaderThread, Reading};
+use super::rebuild::ViewRebuild;
 use super::registry::{Dismiss, Pardon, Pause, Registry, Residency, TakeCensus, To};
 use super::rider::RiderActor;
 use super::store::{KeepStock, StoreActor};
@@ -72,6 +73,7 @@ pub struct Operations {
     pub stores: Mailbox<TakeCensus>,
     pub riders: Mailbox<TakeCensus>,
     pub pause_stores: Mailbox<Pause>,
+    pub views: ViewRebuild,
     pub pardon_order: Mailbox<Pardon<OrderActor>>,
     pub pardon_store: Mailbox<Pardon<StoreActor>>,
     pub pardon_rider: Mailbox<Pardon<RiderActor>>,
@@ -150,7 +152,7 @@ pub async fn start(
         board: doors.dispatch.mailbox(),
         wake_concurrency: config.orders.wake_concurrency,
     };
-    let (feed, progress) = reading.start(&threads.readers).await?;
+    let (feed, progress, rebuild) = reading.start(&threads.readers).await?;
     let loads = vec![journal.load(), doors.orders.load(), doors.stores.load(), doors.riders.load()];
     let system = System {
         stock: doors.stores.mailbox(),
@@ -170,6 +172,7 @@ pub async fn start(
             stores: doors.stores.mailbox(),
             riders: doors.riders.mailbox(),
             pause_stores: doors.stores.mailbox(),
+            views: rebuild,
             pardon_order: doors.orders.mailbox(),
             pardon_store: doors.stores.mailbox(),
             pardon_rider: doors.riders.mailbox(),

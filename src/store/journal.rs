@@ -209,6 +209,11 @@ impl Cursor {
         self.at(position.shard) >= position.position
     }
 
+    /// Has passed everything that `other` has.
+    pub fn includes(&self, other: &Cursor) -> bool {
+        other.marks().all(|mark| self.has_passed(mark))
+    }
+
     pub fn marks(&self) -> impl Iterator<Item = Position> + '_ {
         self.0.iter().enumerate().map(|(shard, &position)| Position { shard: Shard(shard as u8), position })
     }

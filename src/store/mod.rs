@@ -22,4 +22,7 @@ pub use journal::{
 };
 #[cfg(test)]
 pub(crate) use sqlite::CommitFault;
-pub use views::{MessageFilter, MessageMark, MessageRow, MessageState, OrderRow, PageMark, Reader, StockRow, Views};
+pub use views::{
+    Checksums, MessageFilter, MessageMark, MessageRow, MessageState, OrderRow, PageMark, Reader, StockRow, Swapped,
+    Views,
+};

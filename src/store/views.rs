@@ -94,7 +94,7 @@ pub struct MessageRow {
 
 impl MessageRow {
     pub fn mark(&self) -> MessageMark {
-        MessageMark { at: self.at, order: self.order, version: self.version }
+        MessageMark { order: self.order, version: self.version }
     }
 }
 
@@ -118,10 +118,9 @@ impl MessageState {
     }
 }
 
-/// A place in a list of messages that is read newest first.
+/// A place in a list of messages: the newest order first, and of each the newest message first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageMark {
-    pub at: Timestamp,
     pub order: OrderId,
     pub version: u32,
 }
@@ -132,6 +131,33 @@ pub struct MessageFilter {
     pub order: Option<OrderId>,
     pub customer: Option<CustomerId>,
     pub state: Option<MessageState>,
+}
+
+/// Views that have just been swapped. Holds the old ones, and how the new ones stood at that moment.
+pub enum Swapped {
+    Sqlite(sqlite::Swapped),
+}
+
+impl Swapped {
+    /// Reads both, whatever is being written meanwhile, and throws the old ones away.
+    pub async fn checksums(self) -> Result<Checksums, DbError> {
+        match self {
+            Swapped::Sqlite(swapped) => swapped.checksums().await,
+        }
+    }
+}
+
+/// SHA-256 over all rows of orders and stock in the sequence of their keys, as hex.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checksums {
+    pub old: String,
+    pub new: String,
+}
+
+impl Checksums {
+    pub fn agree(&self) -> bool {
+        self.old == self.new
+    }
 }
 
 /// The views. Clones share one connection that writes and a few that read.
@@ -169,11 +195,26 @@ impl Views {
         }
     }
 
-    /// Forgets orders, stock and the cursor of [`Reader::OrderView`], to be made again from the journal. Messages
-    /// stay, and how far they were sent: nobody shall be told everything twice.
-    pub async fn wipe(&self) -> Result<(), DbError> {
+    /// Makes empty tables for orders and stock beside those that are read, with the same indexes. What an earlier
+    /// rebuild left behind is thrown away.
+    pub async fn begin_rebuild(&self) -> Result<(), DbError> {
         match self {
-            Views::Sqlite(views) => views.wipe().await,
+            Views::Sqlite(views) => views.begin_rebuild().await,
+        }
+    }
+
+    /// Writes rows into the tables that are being rebuilt. No cursor goes with them: an interrupted rebuild begins anew.
+    pub async fn save_rebuilt(&self, orders: &[OrderRow], stock: &[StockRow]) -> Result<(), DbError> {
+        match self {
+            Views::Sqlite(views) => views.save_rebuilt(orders, stock).await,
+        }
+    }
+
+    /// Puts the rebuilt tables in the place of the others, in one transaction. Cursor and messages stay: the caller
+    /// has made sure that the rebuilt rows stand where the cursor of [`Reader::OrderView`] does.
+    pub async fn swap_in_rebuilt(&self) -> Result<Swapped, DbError> {
+        match self {
+            Views::Sqlite(views) => views.swap_in_rebuilt().await.map(Swapped::Sqlite),
         }
     }
 
@@ -224,6 +265,7 @@ impl Views {
         }
     }
 
+    /// Messages about the newest order first, and of each the newest message first.
     pub async fn messages(
         &self,
         filter: &MessageFilter,

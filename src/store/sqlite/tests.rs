@@ -7,7 +7,7 @@ use std::path::Path;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
-use super::classify::at_commit;
+use super::classify::{Stop, at_commit};
 use super::open::OLDEST_SQLITE;
 use crate::store::conformance::{Place, append, append_one, whole_journal};
 use crate::store::{Append, Cursor, DbError, OpenError, Writer};
@@ -209,10 +209,10 @@ async fn an_error_at_commit_is_definite_only_after_a_rollback() {
         let blow_up = "insert into milestones (id, marks) values (1, hex(zeroblob(100000)))";
         sqlx::query(blow_up).execute(&mut connection).await.unwrap_err()
     };
-    assert!(matches!(at_commit(full(&mut engine.writer).await, false), DbError::Unknown(_)));
+    assert!(matches!(at_commit(full(&mut engine.writer).await, false), Stop::Failed(DbError::Unknown(_))));
     limit_pages(&mut engine.writer, 1).await;
-    assert!(matches!(at_commit(full(&mut engine.writer).await, true), DbError::Full(_)));
-    assert!(matches!(at_commit(sqlx::Error::WorkerCrashed, true), DbError::Unknown(_)));
+    assert!(matches!(at_commit(full(&mut engine.writer).await, true), Stop::Failed(DbError::Full(_))));
+    assert!(matches!(at_commit(sqlx::Error::WorkerCrashed, true), Stop::Failed(DbError::Unknown(_))));
 }
 
 #[tokio::test]
