@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::follow::{FollowError, Replay};
 use super::projector::TOGETHER;
@@ -54,15 +54,16 @@ pub(super) struct HandOver {
 /// The way to ask for a rebuild, and to see how it goes.
 #[derive(Clone)]
 pub struct ViewRebuild {
-    begin: mpsc::Sender<()>,
+    begin: Arc<Notify>,
     state: watch::Receiver<RebuildState>,
 }
 
 impl ViewRebuild {
     /// Begins one, unless one is under way.
-    pub fn begin(&self) -> bool {
-        // One place, taken until the rebuild begins; from then on the state says so.
-        self.state.borrow().running.is_none() && self.begin.try_send(()).is_ok()
+    pub fn begin(&self) {
+        if self.state.borrow().running.is_none() {
+            self.begin.notify_one();
+        }
     }
 
     pub fn state(&self) -> RebuildState {
@@ -75,20 +76,21 @@ pub(super) struct Rebuilder {
     readers: Readers,
     views: Views,
     projector: mpsc::Sender<HandOver>,
-    asked: mpsc::Receiver<()>,
+    asked: Arc<Notify>,
     state: watch::Sender<RebuildState>,
 }
 
 impl Rebuilder {
     pub(super) fn new(readers: Readers, views: Views, projector: mpsc::Sender<HandOver>) -> (Self, ViewRebuild) {
-        let (begin, asked) = mpsc::channel(1);
+        let asked = Arc::new(Notify::new());
         let state = watch::Sender::new(RebuildState::default());
-        let handle = ViewRebuild { begin, state: state.subscribe() };
+        let handle = ViewRebuild { begin: asked.clone(), state: state.subscribe() };
         (Self { readers, views, projector, asked, state }, handle)
     }
 
-    pub(super) async fn run(mut self) {
-        while self.asked.recv().await.is_some() {
+    pub(super) async fn run(self) {
+        loop {
+            self.asked.notified().await;
             tracing::info!("making the views anew");
             let outcome = self.rebuild().await;
             match &outcome {
@@ -101,8 +103,6 @@ impl Rebuilder {
             let last = Some(outcome.map_err(|error| error.to_string().into()));
             self.state.send_modify(|state| *state = RebuildState { running: None, last, ended: state.ended + 1 });
         }
-        // Nobody can ask any more; a reader of the journal that ends would be taken for a failure.
-        std::future::pending().await
     }
 
     async fn rebuild(&self) -> Result<Rebuilt, RebuildError> {
