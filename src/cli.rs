@@ -271,6 +271,24 @@ mod tests {
     }
 
     #[test]
+    fn a_mirror_is_sent_back_and_never_forward() {
+        let directory = tempfile::tempdir().unwrap();
+        let bridge = |what: &str| run(&format!("baedal bridge {what} --data-dir {}", directory.path().display()));
+        assert!(bridge("status").unwrap().contains("Kafka lacks 0 events"));
+        assert!(bridge("rewind --shard 64 --from 1").unwrap_err().contains("0 to 63"));
+        assert!(bridge("rewind --shard 3 --from 1").unwrap_err().contains("3:1 has not been mirrored yet"));
+        assert!(bridge("rewind --shard 3 --from 0").unwrap_err().contains("begin with 1"));
+    }
+
+    #[test]
+    fn the_events_are_described_with_the_topic_of_the_settings() {
+        let settings = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(settings.path(), "[kafka]\ntopic = 'shop.orders'").unwrap();
+        let document = run(&format!("baedal asyncapi --config {}", settings.path().display())).unwrap();
+        assert!(document.contains(r#""address": "shop.orders""#), "{document}");
+    }
+
+    #[test]
     fn the_description_is_printed_as_it_is_served() {
         assert_eq!(run("baedal openapi").unwrap(), http::openapi_json());
     }
