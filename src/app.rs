@@ -1,4 +1,4 @@
-//! Wiring: in which sequence the parts start and stop, and what the commands of the command line do with them.
+//! Wiring: in which sequence the parts of the service start and stop.
 //!
 //! Start: address, data, journal, actors, HTTP. Stop is the reverse, with the promise that whatever was
 //! acknowledged is in the journal by then.
@@ -10,14 +10,13 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::access::SigningKey;
-use crate::actors::{self, Clock, Follower, Projector, System, Tail};
+use crate::actors::{self, Clock, System};
 use crate::config::Config;
 use crate::demo;
 use crate::http::{self, Readiness, Services};
 use crate::providers::payment::Sandbox;
-use crate::store::{DataPlace, Engine, Reader};
+use crate::store::{DataPlace, Engine, PostgresPlace};
 use crate::telemetry::{self, Metrics};
-use crate::verify;
 
 /// How long load balancers get to see that this process is not ready before connections are refused.
 const LEAVE: Duration = Duration::from_millis(200);
@@ -31,7 +30,7 @@ pub fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
             "is another server running there? Stop it, or name another address with --listen 127.0.0.1:PORT",
         )?;
         let address = listener.local_addr()?;
-        let engine = open(config).await?;
+        let engine = Engine::open(&place(config)).await?;
         let key = SigningKey::open(&config.data_dir)?;
         let sandbox = Arc::new(Sandbox::open(&config.data_dir.join("sandbox-ledger.jsonl"))?);
         let readiness = Readiness::new();
@@ -67,12 +66,18 @@ pub fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
     })
 }
 
-async fn open(config: &Config) -> anyhow::Result<Engine> {
-    anyhow::ensure!(
-        config.database.url.is_none(),
-        "this build keeps its journal in SQLite only: leave database.url out"
-    );
-    Ok(Engine::open(&DataPlace::Directory(config.data_dir.clone())).await?)
+/// Where the settings say that the data is.
+pub(crate) fn place(config: &Config) -> DataPlace {
+    let database = &config.database;
+    match &database.url {
+        None => DataPlace::Directory(config.data_dir.clone()),
+        Some(url) => DataPlace::Postgres(PostgresPlace {
+            url: url.as_str().to_owned(),
+            statement_timeout: database.statement_timeout_ms.duration(),
+            acquire_timeout: database.acquire_timeout_ms.duration(),
+            readers: database.readers,
+        }),
+    }
 }
 
 async fn told_to_stop() -> anyhow::Result<()> {
@@ -88,43 +93,4 @@ async fn stop(system: System, threads: actors::Threads) {
     system.operations.dismiss().await;
     drop(system);
     threads.stop();
-}
-
-/// Brings the schemas up to date, which opening does, and says so.
-pub fn migrate(config: &Config) -> anyhow::Result<String> {
-    actix_web::rt::System::new().block_on(async {
-        drop(open(config).await?);
-        Ok(format!("The schema in {} is up to date.\n", config.data_dir.display()))
-    })
-}
-
-/// Checks what the journal can show. The error says how many promises are broken.
-pub fn verify(config: &Config) -> anyhow::Result<String> {
-    actix_web::rt::System::new().block_on(async {
-        let engine = open(config).await?;
-        catch_up(&engine).await?;
-        let report = verify::verify(&engine.readers, &engine.views).await?;
-        if report.broken.is_empty() {
-            return Ok(report.to_string());
-        }
-        eprint!("{report}");
-        anyhow::bail!("{} promises are broken", report.broken.len())
-    })
-}
-
-/// Makes the views anew from the journal.
-pub fn rebuild_views(config: &Config) -> anyhow::Result<String> {
-    actix_web::rt::System::new().block_on(async {
-        let engine = open(config).await?;
-        engine.views.wipe().await?;
-        let rows = catch_up(&engine).await?;
-        Ok(format!("The views are made anew: {rows} rows written.\n"))
-    })
-}
-
-async fn catch_up(engine: &Engine) -> anyhow::Result<u64> {
-    let cursor = engine.views.cursor(Reader::OrderView).await?;
-    let follower = Follower::new(Tail::default(), engine.readers.clone(), cursor);
-    let (projector, _) = Projector::new(follower, engine.views.clone(), Clock::default());
-    projector.catch_up().await
 }

@@ -8,11 +8,14 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::access::{Issuer, Role, SigningKey};
 use crate::app;
+use crate::asyncapi;
 use crate::config::{Config, Flags, LogFormat};
 use crate::drill::{self, DrillArgs};
 use crate::http;
 use crate::load::{self, LoadArgs, Tokens};
+use crate::maintenance;
 use crate::order::Subject;
+use crate::store::Shard;
 
 /// The backend of an order-and-delivery service.
 ///
@@ -35,7 +38,7 @@ struct Common {
     /// Where the journal and the token key are [default: ./data]
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Where the journal is, if not in the data directory
+    /// A PostgreSQL database for journal and views, in place of SQLite in the data directory
     #[arg(long, global = true, value_name = "URL")]
     database: Option<String>,
     /// How the log is written [default: auto]
@@ -51,12 +54,17 @@ enum Command {
     Migrate,
     /// Check every promise that the journal can show; the exit status tells
     Verify,
-    /// Make the views anew from the journal
-    RebuildViews,
+    /// Make the list views anew from the journal, beside a running server too, and compare them with the old ones
+    RebuildViews(RebuildViewsArgs),
     /// Print a token that lets its bearer act as someone
     Token(TokenArgs),
     /// Print the description of the interface (OpenAPI 3.1, JSON)
     Openapi,
+    /// Print the description of the events in Kafka (AsyncAPI 3.0, JSON)
+    Asyncapi,
+    /// Look at the Kafka mirror of a stopped service, or send it back
+    #[command(subcommand)]
+    Bridge(BridgeCommand),
     Load(LoadArgs),
     Drill(DrillArgs),
     /// Check or print the settings
@@ -69,9 +77,19 @@ struct ServeArgs {
     /// Address and port [default: 127.0.0.1:8088]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<std::net::SocketAddr>,
+    /// Mirror all orders' events to Kafka [default: kafka.bootstrap_servers, or no mirror]
+    #[arg(long, value_name = "HOST:PORT,...")]
+    kafka: Option<String>,
     /// Also open five stores and let simulated people order, cook and ride
     #[arg(long)]
     demo: bool,
+}
+
+#[derive(Debug, Args)]
+struct RebuildViewsArgs {
+    /// Where the server listens, if one runs on this data [default: 127.0.0.1:8088]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<std::net::SocketAddr>,
 }
 
 #[derive(Debug, Args)]
@@ -88,6 +106,20 @@ struct TokenArgs {
 }
 
 #[derive(Debug, Subcommand)]
+enum BridgeCommand {
+    /// Say how far it had come
+    Status,
+    /// Send everything of a shard from a position on again at the next start, as after the loss of a topic
+    Rewind {
+        #[arg(long, value_name = "0-63", value_parser = shard)]
+        shard: Shard,
+        /// The first position that is sent again
+        #[arg(long, value_name = "POSITION")]
+        from: u64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Say whether the service could start with these settings
     Check,
@@ -100,17 +132,26 @@ impl Cli {
     pub fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
         let printed = match &self.command {
             Command::Serve(args) => {
-                let config = self.common.load_listening_on(args.listen)?;
+                let flags = Flags { listen: args.listen, kafka: args.kafka.clone(), ..Flags::default() };
+                let config = self.common.load_with(flags)?;
                 app::serve(&config, args.demo)?;
                 String::new()
             }
-            Command::Migrate => app::migrate(&self.common.load()?)?,
-            Command::Verify => app::verify(&self.common.load()?)?,
-            Command::RebuildViews => app::rebuild_views(&self.common.load()?)?,
+            Command::Migrate => maintenance::migrate(&self.common.load()?)?,
+            Command::Verify => maintenance::verify(&self.common.load()?)?,
+            Command::RebuildViews(args) => {
+                let flags = Flags { listen: args.listen, ..Flags::default() };
+                maintenance::rebuild_views(&self.common.load_with(flags)?)?
+            }
             Command::Token(args) => token(args, &self.common.load()?)?,
             Command::Load(args) => return self.load(args, out),
             Command::Drill(args) => return drill::run(args, out),
             Command::Openapi => http::openapi_json().to_owned(),
+            Command::Asyncapi => asyncapi::document_json(&self.common.load()?.kafka),
+            Command::Bridge(BridgeCommand::Status) => maintenance::bridge_status(&self.common.load()?)?,
+            Command::Bridge(BridgeCommand::Rewind { shard, from }) => {
+                maintenance::rewind_bridge(&self.common.load()?, *shard, *from)?
+            }
             Command::Config(ConfigCommand::Check) => {
                 self.common.load()?;
                 "The settings are good.\n".to_owned()
@@ -146,18 +187,23 @@ fn print(out: &mut impl Write, printed: &str) -> anyhow::Result<()> {
 
 impl Common {
     fn load(&self) -> anyhow::Result<Config> {
-        self.load_listening_on(None)
+        self.load_with(Flags::default())
     }
 
-    fn load_listening_on(&self, listen: Option<std::net::SocketAddr>) -> anyhow::Result<Config> {
+    /// With the flags of the command itself.
+    fn load_with(&self, flags: Flags) -> anyhow::Result<Config> {
         let flags = Flags {
-            listen,
             data_dir: self.data_dir.clone(),
             database: self.database.clone(),
             log_format: self.log_format,
+            ..flags
         };
         Ok(Config::load(self.config.clone(), flags)?)
     }
+}
+
+fn shard(text: &str) -> Result<Shard, &'static str> {
+    text.parse().ok().and_then(Shard::new).ok_or("a shard is 0 to 63")
 }
 
 fn token(args: &TokenArgs, config: &Config) -> anyhow::Result<String> {

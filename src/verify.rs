@@ -155,7 +155,7 @@ impl Check<'_> {
         if order.is_closed() && !order.settled && order.outstanding().is_empty() {
             self.broken(format!("order {id} holds nothing any more and is not settled"));
         }
-        let expected = view_row(order, &Clock::default());
+        let expected = view_row(order);
         match self.views.order(id).await? {
             None => self.broken(format!("order {id} is missing in the views")),
             Some(row) if row.version != order.version => {

@@ -16,6 +16,7 @@ use crate::{RUN, scratch, town};
 pub(crate) fn measure() {
     for concurrency in [64, 256] {
         let data = scratch();
+        let cpu_before = crate::cpu_seconds();
         let figures = actix_web::rt::System::new().block_on(async {
             let (system, threads) = town::start(data.path(), &town::config()).await;
             let figures = run(&system.orders, concurrency).await;
@@ -25,11 +26,12 @@ pub(crate) fn measure() {
         });
         let Figures { lives, took, commands } = figures;
         println!(
-            "lifecycles in process, {concurrency:>3} at a time   {:>8.0}/s   {:>8.0} commands/s   command p50 {:.1} ms  p99 {:.1} ms",
+            "lifecycles in process, {concurrency:>3} at a time   {:>8.0}/s   {:>8.0} commands/s   command p50 {:.1} ms  p99 {:.1} ms   {:.0} us of CPU each",
             lives as f64 / took.as_secs_f64(),
             commands.len() as f64 / took.as_secs_f64(),
             commands.value_at_quantile(0.5) as f64 / 1e3,
             commands.value_at_quantile(0.99) as f64 / 1e3,
+            (crate::cpu_seconds() - cpu_before) * 1e6 / lives as f64,
         );
     }
 }

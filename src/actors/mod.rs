@@ -3,12 +3,13 @@
 //! ```text
 //!   http ──▶ orders ──▶ registry ──▶ order ──▶ journal ──▶ tail ──▶ follow
 //!                          │           │  append, then swap           │ each with a cursor of its own
-//!                          ▼           │                              ├─▶ projector   (views)
+//!                          ▼           │                              ├─▶ projector   (views; rebuild)
 //!            one live actor per order, │ outstanding()                ├─▶ notifier    (messages)
 //!            store, rider: replaced    ├──▶ store    (stock, kitchen) ├─▶ deadlines ──▶ registry
 //!            when it dies, retired     ├──▶ rider    (book)           ├─▶ feed        (watchers)
 //!            when idle                 ├──▶ payment ──▶ provider      └─▶ dispatch    (board)
 //!                                      └──▶ dispatch (own riders)
+//!   journal ──▶ kafka_bridge ──▶ other systems    (reads rows, with a cursor and a thread of its own)
 //! ```
 //!
 //! Rules that every actor keeps: everything it is asked comes through `mailbox`, with a permit and a deadline; the
@@ -24,6 +25,7 @@ mod feed;
 mod follow;
 mod housekeeping;
 mod journal;
+mod kafka_bridge;
 mod ledger;
 mod mailbox;
 mod notifier;
@@ -34,11 +36,13 @@ mod payment;
 mod probe;
 mod projector;
 mod readers;
+mod rebuild;
 mod registry;
 mod rider;
 mod store;
 mod system;
 mod tail;
+mod view_rows;
 mod wake;
 mod world;
 
@@ -48,14 +52,17 @@ pub use dispatch::{MOST_NEARBY, Nearby, NotePresence, OpenDelivery, Presence, Pr
 pub use feed::{Delivery, FeedEvent, Hub, Subscription, TooManyWatchers, Topic};
 pub use follow::{FollowError, Follower};
 pub use journal::WriteReport;
+pub use kafka_bridge::{Mirror, MirrorError, MirrorReport, MirrorState, RewindError, rewound};
 pub use ledger::{Enter, EnterError, Entered, ReadBook};
 pub use mailbox::{Mailbox, MailboxLoad, Refusal};
 pub use order::{Execute, ExecuteError, Receipt};
 pub use orders::Orders;
 pub use payment::{GateState, PaymentGate};
-pub use projector::{Projector, ViewProgress, row as view_row};
+pub use projector::{Projector, ViewProgress};
+pub use rebuild::{RebuildError, RebuildState, Rebuilt, ViewRebuild, rebuild_at_rest};
 pub use registry::{Census, Pardon, Pause, TakeCensus, To};
 pub use rider::RiderActor;
 pub use store::{KeepStock, StoreActor};
 pub use system::{Operations, RiderDesk, System, Threads, start};
 pub use tail::Tail;
+pub use view_rows::row as view_row;

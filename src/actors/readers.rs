@@ -20,6 +20,7 @@ use super::mailbox::Mailbox;
 use super::notifier::Notifier;
 use super::order::{Execute, OrderActor};
 use super::projector::{Projector, ViewProgress};
+use super::rebuild::{Rebuilder, ViewRebuild};
 use super::registry::{To, Wake};
 use super::tail::Tail;
 use super::wake::wake_open_orders;
@@ -40,7 +41,7 @@ pub(super) struct Reading {
 
 impl Reading {
     /// Starts all of them. Each begins where it left off, or at the end of the journal as it is now.
-    pub(super) async fn start(self, thread: &ReaderThread) -> anyhow::Result<(Hub, ViewProgress)> {
+    pub(super) async fn start(self, thread: &ReaderThread) -> anyhow::Result<(Hub, ViewProgress, ViewRebuild)> {
         let Self { tail, readers, views, clock, stores, execute, wake, board, wake_concurrency } = self;
         let follow = |cursor| Follower::new(tail.clone(), readers.clone(), cursor);
         let head = readers.head().await.context("the journal cannot be read")?;
@@ -50,13 +51,16 @@ impl Reading {
         let deadlines = Deadlines::load(&readers, follow(head.clone()), clock.clone(), execute)
             .await
             .context("the deadlines cannot be read")?;
-        let (projector, progress) = Projector::new(follow(projected.clone()), views.clone(), clock.clone());
+        let (projector, progress) = Projector::new(follow(projected.clone()), views.clone());
+        let (hand_over, rebuilds) = tokio::sync::mpsc::channel(1);
+        let (rebuilder, rebuild) = Rebuilder::new(readers.clone(), views.clone(), hand_over);
         let notifier = Notifier::new(follow(told), views.clone());
         let (feed, hub) = Feed::new(follow(head));
         let board = Board { follower: follow(projected), readers: readers.clone(), views: views.clone(), fold: board };
         thread.keep_running("housekeeping", housekeeping::run(stores.clone(), clock.clone()));
         thread.keep_running("deadlines", deadlines.run());
-        thread.keep_running("projector", projector.run());
+        thread.keep_running("projector", projector.run(rebuilds));
+        thread.keep_running("rebuilding", rebuilder.run());
         thread.keep_running("notifier", notifier.run());
         thread.keep_running("feed", feed.run());
         thread.keep_running("dispatch board", board.run());
@@ -69,7 +73,7 @@ impl Reading {
             }
             std::future::pending().await
         });
-        Ok((hub, progress))
+        Ok((hub, progress, rebuild))
     }
 }
 
@@ -85,27 +89,40 @@ impl ReaderThread {
         Self { thread: Arbiter::new(), stop: watch::Sender::new(false) }
     }
 
-    /// A reader that ends by itself is a bug: nothing else would bring it back, so the process is not worth keeping.
     fn keep_running(&self, name: &'static str, reader: impl Future<Output = ()> + 'static + Send) {
-        let mut stopping = self.stop.subscribe();
+        self.keep_until_stopped(name, |mut stopping| async move {
+            tokio::select! {
+                () = reader => {}
+                _ = stopping.wait_for(|stop| *stop) => {}
+            }
+        });
+    }
+
+    /// For a reader with something to finish when it is told to stop.
+    ///
+    /// A reader that ends before is a bug: nothing else would bring it back, so the process is not worth keeping.
+    pub(super) fn keep_until_stopped<F>(
+        &self,
+        name: &'static str,
+        reader: impl FnOnce(watch::Receiver<bool>) -> F + Send + 'static,
+    ) where
+        F: Future<Output = ()> + 'static,
+    {
+        let stopping = self.stop.subscribe();
         self.thread.spawn(async move {
-            let reading = tokio::task::spawn_local(async move {
-                tokio::select! {
-                    () = reader => false,
-                    _ = stopping.wait_for(|stop| *stop) => true,
-                }
-            });
-            if !reading.await.unwrap_or(false) {
+            let reading = tokio::task::spawn_local(reader(stopping.clone()));
+            let ended_well = reading.await.is_ok();
+            if !ended_well || !*stopping.borrow() {
                 tracing::error!(reader = name, "a reader of the journal ended");
                 std::process::abort();
             }
         });
     }
 
-    pub(super) fn stop(self) -> Arbiter {
+    pub(super) fn stop(self, patience: Duration) -> Arbiter {
         self.stop.send_replace(true);
         // Each reader holds a receiver until it has ended.
-        let patience = Instant::now() + LEAVE_WITHIN;
+        let patience = Instant::now() + patience;
         while self.stop.receiver_count() > 0 && Instant::now() < patience {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -114,4 +131,4 @@ impl ReaderThread {
 }
 
 /// How long readers get to finish what they are writing at the end.
-const LEAVE_WITHIN: Duration = Duration::from_secs(2);
+pub(super) const LEAVE_WITHIN: Duration = Duration::from_secs(2);

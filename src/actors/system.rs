@@ -1,7 +1,8 @@
 //! Starts the actors and the journal's readers, each on the thread where it belongs, and stops them in reverse.
 //!
 //! Three threads: the journal's writer, which mostly waits for the disk; the orders with everyone they talk to, so
-//! that a message between them costs no wake-up; and the readers, so that a slow view never delays an order.
+//! that a message between them costs no wake-up; and the readers, so that a slow view never delays an order. The
+//! Kafka bridge, if there is one, has a fourth.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +16,15 @@ use super::dispatch::{DispatchActor, FindRider, Nearby, NotePresence, PresenceOf
 use super::feed::Hub;
 use super::follow::FollowError;
 use super::journal::{Between, JournalActor, Write, WriteReport};
+use super::kafka_bridge::{Bridge, Mirror};
 use super::ledger::{LedgerWorld, ReadBook};
 use super::mailbox::{Door, Mailbox, MailboxLoad, MailboxPolicy};
 use super::order::OrderActor;
 use super::orders::Orders;
 use super::payment::{GatePolicy, PaymentActor, PaymentGate};
 use super::projector::ViewProgress;
-use super::readers::{ReaderThread, Reading};
+use super::readers::{LEAVE_WITHIN, ReaderThread, Reading};
+use super::rebuild::ViewRebuild;
 use super::registry::{Dismiss, Pardon, Pause, Registry, Residency, TakeCensus, To};
 use super::rider::RiderActor;
 use super::store::{KeepStock, StoreActor};
@@ -44,6 +47,8 @@ pub struct System {
     pub views: Views,
     pub readers: Readers,
     pub progress: ViewProgress,
+    /// None: no broker is named.
+    pub mirror: Option<Mirror>,
     pub operations: Operations,
     pub clock: Clock,
 }
@@ -68,6 +73,7 @@ pub struct Operations {
     pub stores: Mailbox<TakeCensus>,
     pub riders: Mailbox<TakeCensus>,
     pub pause_stores: Mailbox<Pause>,
+    pub views: ViewRebuild,
     pub pardon_order: Mailbox<Pardon<OrderActor>>,
     pub pardon_store: Mailbox<Pardon<StoreActor>>,
     pub pardon_rider: Mailbox<Pardon<RiderActor>>,
@@ -79,6 +85,8 @@ pub struct Threads {
     journal: Arbiter,
     orders: Arbiter,
     readers: ReaderThread,
+    /// A thread of its own: encoding a backlog takes all of one, and the views shall not wait for it.
+    bridge: Option<(ReaderThread, Duration)>,
 }
 
 struct Doors {
@@ -99,7 +107,8 @@ pub async fn start(
     report: WriteReport,
 ) -> anyhow::Result<(System, Threads)> {
     let Engine { writer, readers, views } = engine;
-    let threads = Threads { journal: Arbiter::new(), orders: Arbiter::new(), readers: ReaderThread::new() };
+    let mut threads =
+        Threads { journal: Arbiter::new(), orders: Arbiter::new(), readers: ReaderThread::new(), bridge: None };
     let tail = Tail::default();
     let catalogue = readers.catalogue().await.context("the catalogue cannot be read")?;
 
@@ -126,6 +135,12 @@ pub async fn start(
         readers: readers.clone(),
         clock: clock.clone(),
     };
+    let mut mirror = None;
+    if config.kafka.bootstrap_servers.is_some() {
+        let thread = ReaderThread::new();
+        mirror = Some(bridge(config, &thread, &tail, &readers, &views, &clock).await?);
+        threads.bridge = Some((thread, config.kafka.flush_within_ms.duration() + LEAVE_WITHIN));
+    }
     let reading = Reading {
         tail,
         readers: readers.clone(),
@@ -137,7 +152,7 @@ pub async fn start(
         board: doors.dispatch.mailbox(),
         wake_concurrency: config.orders.wake_concurrency,
     };
-    let (feed, progress) = reading.start(&threads.readers).await?;
+    let (feed, progress, rebuild) = reading.start(&threads.readers).await?;
     let loads = vec![journal.load(), doors.orders.load(), doors.stores.load(), doors.riders.load()];
     let system = System {
         stock: doors.stores.mailbox(),
@@ -157,6 +172,7 @@ pub async fn start(
             stores: doors.stores.mailbox(),
             riders: doors.riders.mailbox(),
             pause_stores: doors.stores.mailbox(),
+            views: rebuild,
             pardon_order: doors.orders.mailbox(),
             pardon_store: doors.stores.mailbox(),
             pardon_rider: doors.riders.mailbox(),
@@ -168,9 +184,26 @@ pub async fn start(
         views,
         readers,
         progress,
+        mirror,
         clock,
     };
     Ok((system, threads))
+}
+
+/// Starts the mirror. It finds its broker later, or never: nothing here waits for one.
+async fn bridge(
+    config: &Config,
+    thread: &ReaderThread,
+    tail: &Tail,
+    readers: &Readers,
+    views: &Views,
+    clock: &Clock,
+) -> anyhow::Result<Mirror> {
+    let (readers, views, clock) = (readers.clone(), views.clone(), clock.clone());
+    let loaded = Bridge::load(config.kafka.clone(), tail, readers, views, clock).await;
+    let (bridge, mirror) = loaded.context("the cursor of the Kafka mirror cannot be read")?;
+    thread.keep_until_stopped("kafka bridge", |stop| bridge.run(stop));
+    Ok(mirror)
 }
 
 /// What the orders' thread is opened with.
@@ -266,8 +299,10 @@ impl Operations {
 impl Threads {
     /// In reverse: whoever asks goes before whoever answers.
     pub fn stop(self) {
-        let readers = self.readers.stop();
-        for (name, thread) in [("readers", readers), ("orders", self.orders), ("journal", self.journal)] {
+        let bridge = self.bridge.map(|(thread, patience)| ("kafka bridge", thread.stop(patience)));
+        let readers = self.readers.stop(LEAVE_WITHIN);
+        let others = [("readers", readers), ("orders", self.orders), ("journal", self.journal)];
+        for (name, thread) in bridge.into_iter().chain(others) {
             thread.stop();
             if thread.join().is_err() {
                 tracing::error!(thread = name, "a thread ended in a panic");

@@ -12,6 +12,8 @@ pub enum BadSetting {
     DoesNotNest { outer: &'static str, outer_value: String, inner: &'static str, inner_value: String },
     #[error("{setting} must be at least 1")]
     Zero { setting: &'static str },
+    #[error("{setting} is missing: {because}")]
+    Missing { setting: &'static str, because: &'static str },
     #[error("{larger} ({larger_value}) must not be less than {smaller} ({smaller_value})")]
     Less { larger: &'static str, larger_value: String, smaller: &'static str, smaller_value: String },
 }
@@ -21,7 +23,8 @@ impl Config {
     pub fn check(&self) -> Result<(), BadSetting> {
         self.check_that_nothing_is_zero()?;
         self.check_that_timeouts_nest()?;
-        self.check_that_retries_grow()
+        self.check_that_retries_grow()?;
+        self.kafka.check()
     }
 
     /// HTTP request > registry > order > journal > statement: whoever waits longest is outermost.

@@ -1,4 +1,5 @@
-//! Where settings come from: defaults < file < environment < flags, the later one wins.
+//! Where settings come from: defaults < file < environment < flags, the later one wins. Of the environment also
+//! `DATABASE_URL`, which many platforms set, gives way to `BAEDAL__DATABASE__URL`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,8 +14,12 @@ pub struct Flags {
     pub listen: Option<SocketAddr>,
     pub data_dir: Option<PathBuf>,
     pub database: Option<String>,
+    pub kafka: Option<String>,
     pub log_format: Option<LogFormat>,
 }
+
+/// Settings whose words may look like numbers, and must not be read as such: `007` is a password, `7` another one.
+const LITERAL: [&str; 2] = ["kafka.sasl_username", "kafka.sasl_password"];
 
 /// Why there are no settings to start with. One line, with the key or the file in it.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +52,23 @@ impl Config {
             std::fs::File::open(&path).map_err(|source| LoadError::Unreadable { path: path.clone(), source })?;
             sources = sources.add_source(File::from(path).format(FileFormat::Toml));
         }
+        let usual = match &environment {
+            Some(environment) => environment.get("DATABASE_URL").cloned(),
+            None => std::env::var("DATABASE_URL").ok(),
+        };
+        if let Some(url) = usual.filter(|url| !url.is_empty()) {
+            let source =
+                ::config::Config::builder().set_override("database.url", url).and_then(|source| source.build());
+            sources = sources.add_source(source.map_err(LoadError::Unusable)?);
+        }
+        for key in LITERAL {
+            let variable = format!("BAEDAL__{}", key.to_uppercase().replace('.', "__"));
+            let given = match &environment {
+                Some(environment) => environment.get(&variable).cloned(),
+                None => std::env::var(variable).ok(),
+            };
+            sources = sources.set_override_option(key, given).map_err(LoadError::Unusable)?;
+        }
         let environment = Environment::with_prefix("BAEDAL").separator("__").try_parsing(true).source(environment);
         let config: Config = sources
             .add_source(environment)
@@ -67,6 +89,9 @@ impl Config {
         }
         if let Some(url) = flags.database {
             self.database.url = Some(super::DatabaseUrl(url));
+        }
+        if let Some(brokers) = flags.kafka {
+            self.kafka.bootstrap_servers = Some(brokers);
         }
         if let Some(format) = flags.log_format {
             self.log.format = format;
@@ -102,11 +127,25 @@ mod tests {
     }
 
     #[test]
+    fn the_address_that_platforms_set_gives_way_to_our_own() {
+        let file = "[database]\nurl = 'postgres://file/x'";
+        let (usual, own) = (("DATABASE_URL", "postgres://usual/x"), ("BAEDAL__DATABASE__URL", "postgres://own/x"));
+        let url = |environment: &[(&str, &str)], flags| {
+            load(file, environment, flags).unwrap().database.url.map(|url| url.as_str().to_owned())
+        };
+        assert_eq!(url(&[], Flags::default()).unwrap(), "postgres://file/x");
+        assert_eq!(url(&[usual], Flags::default()).unwrap(), "postgres://usual/x");
+        assert_eq!(url(&[usual, own], Flags::default()).unwrap(), "postgres://own/x");
+        let flags = Flags { database: Some("postgres://flag/x".into()), ..Flags::default() };
+        assert_eq!(url(&[usual, own], flags).unwrap(), "postgres://flag/x");
+    }
+
+    #[test]
     fn an_unknown_key_is_refused_by_name_wherever_it_comes_from() {
         let unknown = load("[http]\nlisen = '127.0.0.1:1'", &[], Flags::default()).unwrap_err();
         assert!(unknown.contains("lisen"), "{unknown}");
         let unknown = load("[kafka]\nbrokers = 'x'", &[], Flags::default()).unwrap_err();
-        assert!(unknown.contains("kafka"), "{unknown}");
+        assert!(unknown.contains("brokers"), "{unknown}");
         let unknown = load("", &[("BAEDAL__HTTP__WORKER", "3")], Flags::default()).unwrap_err();
         assert!(unknown.contains("worker"), "{unknown}");
     }
@@ -130,6 +169,12 @@ mod tests {
     fn what_is_shown_reads_back_as_the_same_settings() {
         let config = Config { data_dir: "/tmp/a \"quoted\" place".into(), ..Config::default() };
         assert_eq!(load(&config.to_toml(), &[], Flags::default()).unwrap(), config);
+    }
+
+    #[test]
+    fn a_password_of_digits_stays_as_it_was_typed() {
+        let config = load("", &[("BAEDAL__KAFKA__SASL_PASSWORD", "007")], Flags::default()).unwrap();
+        assert_eq!(config.kafka.sasl_password.map(|secret| secret.reveal().to_owned()).as_deref(), Some("007"));
     }
 
     #[test]

@@ -127,7 +127,7 @@ fn document(row: &OrderRow, side: Side) -> Value {
     document
 }
 
-fn unreadable(error: DbError) -> ApiError {
+pub(super) fn unreadable(error: DbError) -> ApiError {
     match error {
         DbError::Unavailable(_) => ApiError::new(Code::ServiceUnavailable),
         other => ApiError::internal(&other),
@@ -267,7 +267,7 @@ impl From<MessageRow> for MessageBody {
     }
 }
 
-/// What the customer was told, the newest first.
+/// What the customer was told: of the newest order first, and of each the newest message first.
 #[utoipa::path(get, path = "/v1/messages", tag = "lists", params(MessagesQuery),
     responses((status = 200, description = "A page of messages", body = Object)))]
 pub(super) async fn messages(
@@ -283,7 +283,7 @@ pub(super) async fn messages(
 
 /// Where a page of messages ended.
 #[derive(Serialize, Deserialize)]
-struct MessagePageMark(i64, OrderId, u32);
+struct MessagePageMark(OrderId, u32);
 
 pub(super) async fn message_page(
     system: &System,
@@ -293,16 +293,13 @@ pub(super) async fn message_page(
     from: Option<&str>,
 ) -> Result<HttpResponse, ApiError> {
     let limit = limit(wanted)?;
-    let after = mark::<MessagePageMark>(of, from)?.map(|MessagePageMark(at, order, version)| MessageMark {
-        at: Timestamp::from_micros(at),
-        order,
-        version,
-    });
+    let after =
+        mark::<MessagePageMark>(of, from)?.map(|MessagePageMark(order, version)| MessageMark { order, version });
     let mut rows = system.views.messages(filter, after, limit + 1).await.map_err(unreadable)?;
     let more = rows.len() > limit;
     rows.truncate(limit);
     let last = rows.last().filter(|_| more);
-    let next_cursor = last.map(|row| cursor(of, MessagePageMark(row.at.as_micros(), row.order, row.version)));
+    let next_cursor = last.map(|row| cursor(of, MessagePageMark(row.order, row.version)));
     let items: Vec<MessageBody> = rows.into_iter().map(MessageBody::from).collect();
     Ok(HttpResponse::Ok().json(Listing { items, next_cursor }))
 }

@@ -14,6 +14,7 @@ mod extract;
 mod feed;
 mod health;
 mod idempotency;
+mod kafka;
 mod lists;
 mod measure;
 mod menu;
@@ -34,6 +35,7 @@ mod stores;
 mod tests;
 mod tokens;
 mod trace;
+mod views;
 
 use route::routes;
 
@@ -99,7 +101,11 @@ routes! {
     "/v1/operations/attention"                          => { GET lists::attention }
     "/v1/operations/dead-letters"                       => { GET operations::dead_letters }
     "/v1/operations/store-management"                   => { PUT operations::store_management }
+    "/v1/operations/views"                              => { GET views::read }
+    "/v1/operations/views/rebuild"                      => { POST views::rebuild }
     "/v1/operations/sandbox"                            => { PUT operations::sandbox }
     "/v1/operations/sandbox/orders/{order_id}"          => { GET operations::sandbox_ledger }
+    "/v1/operations/kafka"                              => { GET kafka::read }
+    "/v1/operations/kafka/rewind"                       => { POST kafka::rewind }
     "/v1/operations/clock"                              => { PUT operations::clock }
 }

@@ -29,6 +29,7 @@ mod place_on_earth;
 mod policy;
 mod policy_spec;
 mod prepare;
+mod public_event;
 mod rejection;
 mod rider;
 mod stock;
@@ -59,6 +60,7 @@ pub use policy::{
     SharedPolicy, StockPolicy,
 };
 pub use policy_spec::{Overrides, PolicySpec};
+pub use public_event::{Attributes, ENVELOPE_AT_MOST, PublicEvent, kind};
 pub use rejection::Rejection;
 pub use rider::{DEFAULT_CAPACITY, RiderBook, RiderCommand, RiderEvent, RiderFull};
 pub use stock::{Level, MAX_LEVEL, Stock, StockCommand, StockRefusal};

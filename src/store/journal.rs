@@ -200,8 +200,18 @@ impl Cursor {
         *mark = (*mark).max(to.position);
     }
 
+    /// Moves the shard's mark wherever it shall be, back too: what lies after it will be read again.
+    pub fn set(&mut self, to: Position) {
+        self.0[usize::from(to.shard.0)] = to.position;
+    }
+
     pub fn has_passed(&self, position: Position) -> bool {
         self.at(position.shard) >= position.position
+    }
+
+    /// Has passed everything that `other` has.
+    pub fn includes(&self, other: &Cursor) -> bool {
+        other.marks().all(|mark| self.has_passed(mark))
     }
 
     pub fn marks(&self) -> impl Iterator<Item = Position> + '_ {

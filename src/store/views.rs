@@ -6,7 +6,7 @@
 
 use crate::order::{CustomerId, ItemId, OrderId, RiderId, StoreId, Timestamp};
 
-use super::{Cursor, DbError, sqlite};
+use super::{Cursor, DbError, postgres, sqlite};
 
 /// Who reads the journal and keeps a cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,7 +94,7 @@ pub struct MessageRow {
 
 impl MessageRow {
     pub fn mark(&self) -> MessageMark {
-        MessageMark { at: self.at, order: self.order, version: self.version }
+        MessageMark { order: self.order, version: self.version }
     }
 }
 
@@ -118,10 +118,9 @@ impl MessageState {
     }
 }
 
-/// A place in a list of messages that is read newest first.
+/// A place in a list of messages: the newest order first, and of each the newest message first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageMark {
-    pub at: Timestamp,
     pub order: OrderId,
     pub version: u32,
 }
@@ -134,10 +133,40 @@ pub struct MessageFilter {
     pub state: Option<MessageState>,
 }
 
+/// Views that have just been swapped. Holds the old ones, and how the new ones stood at that moment.
+pub enum Swapped {
+    Sqlite(sqlite::Swapped),
+    Postgres(postgres::Swapped),
+}
+
+impl Swapped {
+    /// Reads both, whatever is being written meanwhile, and throws the old ones away.
+    pub async fn checksums(self) -> Result<Checksums, DbError> {
+        match self {
+            Swapped::Sqlite(swapped) => swapped.checksums().await,
+            Swapped::Postgres(swapped) => swapped.checksums().await,
+        }
+    }
+}
+
+/// SHA-256 over all rows of orders and stock in the sequence of their keys, as hex.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checksums {
+    pub old: String,
+    pub new: String,
+}
+
+impl Checksums {
+    pub fn agree(&self) -> bool {
+        self.old == self.new
+    }
+}
+
 /// The views. Clones share one connection that writes and a few that read.
 #[derive(Clone)]
 pub enum Views {
     Sqlite(sqlite::Views),
+    Postgres(postgres::Views),
 }
 
 impl Views {
@@ -145,6 +174,7 @@ impl Views {
     pub async fn save_orders(&self, orders: &[OrderRow], stock: &[StockRow], cursor: &Cursor) -> Result<(), DbError> {
         match self {
             Views::Sqlite(views) => views.save_orders(orders, stock, cursor).await,
+            Views::Postgres(views) => views.save_orders(orders, stock, cursor).await,
         }
     }
 
@@ -152,6 +182,7 @@ impl Views {
     pub async fn save_messages(&self, messages: &[MessageRow], cursor: &Cursor) -> Result<(), DbError> {
         match self {
             Views::Sqlite(views) => views.save_messages(messages, cursor).await,
+            Views::Postgres(views) => views.save_messages(messages, cursor).await,
         }
     }
 
@@ -159,6 +190,7 @@ impl Views {
     pub async fn save_cursor(&self, reader: Reader, cursor: &Cursor) -> Result<(), DbError> {
         match self {
             Views::Sqlite(views) => views.save_cursor(reader, cursor).await,
+            Views::Postgres(views) => views.save_cursor(reader, cursor).await,
         }
     }
 
@@ -166,14 +198,33 @@ impl Views {
     pub async fn cursor(&self, reader: Reader) -> Result<Cursor, DbError> {
         match self {
             Views::Sqlite(views) => views.cursor(reader).await,
+            Views::Postgres(views) => views.cursor(reader).await,
         }
     }
 
-    /// Forgets orders, stock and the cursor of [`Reader::OrderView`], to be made again from the journal. Messages
-    /// stay, and how far they were sent: nobody shall be told everything twice.
-    pub async fn wipe(&self) -> Result<(), DbError> {
+    /// Makes empty tables for orders and stock beside those that are read, with the same indexes. What an earlier
+    /// rebuild left behind is thrown away.
+    pub async fn begin_rebuild(&self) -> Result<(), DbError> {
         match self {
-            Views::Sqlite(views) => views.wipe().await,
+            Views::Sqlite(views) => views.begin_rebuild().await,
+            Views::Postgres(views) => views.begin_rebuild().await,
+        }
+    }
+
+    /// Writes rows into the tables that are being rebuilt. No cursor goes with them: an interrupted rebuild begins anew.
+    pub async fn save_rebuilt(&self, orders: &[OrderRow], stock: &[StockRow]) -> Result<(), DbError> {
+        match self {
+            Views::Sqlite(views) => views.save_rebuilt(orders, stock).await,
+            Views::Postgres(views) => views.save_rebuilt(orders, stock).await,
+        }
+    }
+
+    /// Puts the rebuilt tables in the place of the others, in one transaction. Cursor and messages stay: the caller
+    /// has made sure that the rebuilt rows stand where the cursor of [`Reader::OrderView`] does.
+    pub async fn swap_in_rebuilt(&self) -> Result<Swapped, DbError> {
+        match self {
+            Views::Sqlite(views) => views.swap_in_rebuilt().await.map(Swapped::Sqlite),
+            Views::Postgres(views) => views.swap_in_rebuilt().await.map(Swapped::Postgres),
         }
     }
 
@@ -181,6 +232,7 @@ impl Views {
     pub async fn order(&self, order: OrderId) -> Result<Option<OrderRow>, DbError> {
         match self {
             Views::Sqlite(views) => views.order(order).await,
+            Views::Postgres(views) => views.order(order).await,
         }
     }
 
@@ -194,6 +246,7 @@ impl Views {
     ) -> Result<Vec<OrderRow>, DbError> {
         match self {
             Views::Sqlite(views) => views.my_page(customer, live, after, limit as i64).await,
+            Views::Postgres(views) => views.my_page(customer, live, after, limit as i64).await,
         }
     }
 
@@ -207,6 +260,7 @@ impl Views {
     ) -> Result<Vec<OrderRow>, DbError> {
         match self {
             Views::Sqlite(views) => views.store_board(store, status, after, limit as i64).await,
+            Views::Postgres(views) => views.store_board(store, status, after, limit as i64).await,
         }
     }
 
@@ -214,6 +268,7 @@ impl Views {
     pub async fn offered(&self, after: Option<PageMark>, limit: usize) -> Result<Vec<OrderRow>, DbError> {
         match self {
             Views::Sqlite(views) => views.offered(after, limit as i64).await,
+            Views::Postgres(views) => views.offered(after, limit as i64).await,
         }
     }
 
@@ -221,9 +276,11 @@ impl Views {
     pub async fn attention(&self, after: Option<PageMark>, limit: usize) -> Result<Vec<OrderRow>, DbError> {
         match self {
             Views::Sqlite(views) => views.attention(after, limit as i64).await,
+            Views::Postgres(views) => views.attention(after, limit as i64).await,
         }
     }
 
+    /// Messages about the newest order first, and of each the newest message first.
     pub async fn messages(
         &self,
         filter: &MessageFilter,
@@ -232,6 +289,7 @@ impl Views {
     ) -> Result<Vec<MessageRow>, DbError> {
         match self {
             Views::Sqlite(views) => views.messages(filter, after, limit as i64).await,
+            Views::Postgres(views) => views.messages(filter, after, limit as i64).await,
         }
     }
 
@@ -239,6 +297,7 @@ impl Views {
     pub async fn stock_levels(&self, store: StoreId) -> Result<Vec<StockRow>, DbError> {
         match self {
             Views::Sqlite(views) => views.stock_levels(store).await,
+            Views::Postgres(views) => views.stock_levels(store).await,
         }
     }
 }

@@ -25,6 +25,7 @@ mod overload;
 mod pages;
 mod placing;
 mod quick_service;
+mod rebuilding;
 mod recovery;
 mod restarts;
 mod restaurant;

@@ -90,3 +90,11 @@ async fn a_sandbox_is_told_nothing_absurd() {
         app.put(&app.admin, "/v1/operations/sandbox", &bad).await.problem();
     }
 }
+
+#[tokio::test]
+async fn without_a_broker_the_mirror_is_off() {
+    let app = TestApp::start().await;
+    assert_eq!(app.get(&app.admin, "/v1/operations/kafka").await.ok(), json!({"state": "off"}));
+    let again = app.request(Method::POST, "/v1/operations/kafka/rewind").json(&json!({"shard": 0, "from": 1}));
+    app.send(again.bearer_auth(&app.admin.token)).await.refused(404, "not_found");
+}

@@ -1,4 +1,4 @@
-//! `wire.txt` holds every event as it stands in journals and in Kafka: name, a space, body. Then every preset spelled
+//! `wire.txt` holds every event as it stands in journals: name, a space, body. Then every preset spelled
 //! out, because an order carries only its name: a preset that changed would change orders that are under way.
 //!
 //! Nothing rewrites that file. A line that does not match any more is a change of what others read: give the new
@@ -19,7 +19,8 @@ use crate::order::{
 
 const WIRE: &str = include_str!("../wire.txt");
 
-fn order_events() -> Vec<Event> {
+/// Samples of every event of an order, with everything in it that can be.
+pub(crate) fn order_events() -> Vec<Event> {
     let everything = crate::order::Placement {
         note: Some(text("ring twice")),
         destination: Place {

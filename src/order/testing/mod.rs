@@ -3,11 +3,12 @@
 //! The histories are written by hand, event by event, so that a test never rests on the rules it tests.
 
 mod every_command;
-mod golden;
+pub(crate) mod golden;
 mod liveness;
 mod model;
 mod properties;
 mod provider;
+mod public_events;
 mod reachable;
 mod shelf;
 mod situations;
@@ -99,13 +100,13 @@ pub(crate) fn placement(preset: Preset) -> Placement {
         },
         customer_id: CustomerId(subject("alice")),
         policy: Arc::new(policy),
-        lines: vec![Line {
+        lines: Box::new([Line {
             item_id: ITEM,
             name: text("soup"),
             quantity: 2,
             unit_price: won(12_000),
             total: won(24_000),
-        }],
+        }]),
         total: won(24_000),
         destination: place("5 Sejong-daero", 37.5045),
         parcel,

@@ -1,28 +1,33 @@
-//! A batch of appends as one transaction of few statements.
+//! A batch of appends as one transaction, and nearly always as one text.
 //!
-//! The first attempt believes the callers and lets the tables object. Only if they do, the batch is rolled
-//! back and tried once more after a look at what is there (`judge.rs`), so that a bad member costs the others
-//! time but never their outcome. Losers are known before positions are taken: positions have no gaps.
+//! Each text that is sent costs about as much as ten rows, so a batch travels with its begin, its bookkeeping and its
+//! commit together. The first attempt believes the callers and lets the tables object. Only if they do, the batch is
+//! rolled back and tried once more after a look at what is there (`judge.rs`), so that a bad member costs the others
+//! time but never their outcome. Losers are known before positions are given: positions have no gaps.
 
 use std::collections::HashMap;
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::{Sqlite, query::Query};
 
 use super::Writer;
+use super::batch_texts::{ROWS, Text};
 use super::classify::Stop;
-use super::judge::{judge, malformed};
-use super::rows::RowsInsert;
+use super::judge::judge;
+use super::writer::check_epoch;
 use crate::crash;
 use crate::order::Timestamp;
-use crate::store::{AnswerKey, Append, Committed, DbError, Due, NotAppended, Position, SHARDS};
+use crate::store::batch::{MILESTONE, Verdicts, malformed};
+use crate::store::{Append, Committed, DbError, Due, NewEvent, NotAppended, Position, SHARDS};
 
-/// For each member of a batch why it is left out, if it is.
-pub(super) type Verdicts = Vec<Option<NotAppended>>;
+/// The next position of each shard.
+pub(super) type NextPositions = [u64; SHARDS];
 
-/// A milestone is set by the batch that reaches the next multiple of this. A reader looks in vain at so many events
-/// at most, and a batch; a milestone takes about 400 bytes.
-const MILESTONE: i64 = 256;
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    First,
+    Away,
+}
 
 impl Writer {
     pub(crate) async fn append(&mut self, batch: &[Append]) -> Result<Vec<Result<Committed, NotAppended>>, DbError> {
@@ -40,149 +45,128 @@ impl Writer {
         mut verdicts: Verdicts,
         look: Look,
     ) -> Result<Vec<Result<Committed, NotAppended>>, Stop> {
-        // The first statement of the hopeful attempt begins the transaction itself.
+        // Taken out: after anything but a clean end they are read again.
+        let next = match self.next_positions.take() {
+            Some(next) => next,
+            None => self.read_positions().await?,
+        };
         let mut connection = match look {
             Look::Away => self.connected().await?,
             Look::First => self.begin().await?,
         };
-        let written = write(&mut connection, self.epoch, batch, &mut verdicts, look).await;
-        let places = self.end(connection, written).await?;
-        Ok(verdicts.into_iter().zip(places).map(|(verdict, place)| verdict.map_or(Ok(place), Err)).collect())
+        if look == Look::First
+            && let Err(stop) = look_first(&mut connection, self.epoch, batch, &mut verdicts).await
+        {
+            return self.end(connection, Err(stop)).await;
+        }
+        let plan = Plan::new(batch, &verdicts, next);
+        if plan.rows.is_empty() {
+            // Nobody is left to be written. The transaction, if it was begun, is rolled back.
+            self.give_back(connection, look == Look::First).await;
+        } else {
+            self.write(connection, &plan, look).await?;
+        }
+        self.next_positions = Some(plan.next);
+        Ok(verdicts.into_iter().zip(plan.places).map(|(verdict, place)| verdict.map_or(Ok(place), Err)).collect())
+    }
+
+    /// The rows in parts, of which the last brings everything else of the batch, and the commit.
+    async fn write(&mut self, mut connection: SqliteConnection, plan: &Plan<'_>, look: Look) -> Result<(), Stop> {
+        let mut begins = look == Look::Away;
+        let mut parts = plan.rows.chunks(ROWS).peekable();
+        while let Some(part) = parts.next() {
+            let text = Text { begins, rows: part.len(), ends: parts.peek().is_none() };
+            begins = false;
+            let query = plan.bind_rows(sqlx::query(text.get()), part, self.epoch);
+            if text.ends {
+                return self.end_with(connection, plan.bind_rest(query, self.epoch)).await;
+            }
+            if let Err(error) = query.execute(&mut connection).await {
+                return self.end(connection, Err(error.into())).await;
+            }
+        }
+        Ok(())
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Look {
-    First,
-    Away,
-}
-
-/// Everything up to the commit. A place for each member, meaningless for those with a verdict.
-async fn write(
+async fn look_first(
     connection: &mut SqliteConnection,
     epoch: i64,
     batch: &[Append],
     verdicts: &mut Verdicts,
-    look: Look,
-) -> Result<Vec<Committed>, Stop> {
-    if look == Look::First {
-        judge(connection, batch, verdicts).await?;
-    }
-    let good = || batch.iter().zip(verdicts.iter()).filter(|(_, verdict)| verdict.is_none()).map(|(append, _)| append);
-    let mut next = take_positions(connection, epoch, batch, verdicts, look).await?;
-    let places = batch
-        .iter()
-        .zip(verdicts.iter())
-        .map(|(append, verdict)| {
+) -> Result<(), Stop> {
+    check_epoch(connection, epoch).await?;
+    judge(connection, batch, verdicts).await
+}
+
+/// One event on its way: its position, its version, and where it comes from.
+type Row<'b> = (u64, u32, &'b Append, &'b NewEvent);
+
+/// All that a batch writes, worked out beforehand.
+struct Plan<'b> {
+    /// A place for each member, meaningless for those that are left out.
+    places: Vec<Committed>,
+    rows: Vec<Row<'b>>,
+    /// Shard, the position expected of it, and how many are taken.
+    taken: Vec<(u8, u64, u64)>,
+    answers: Vec<(uuid::fmt::Simple, i64, i64, uuid::fmt::Simple, u32)>,
+    /// The key of the batch's last event, if a milestone is due there.
+    milestone: Option<u64>,
+    open: Vec<(uuid::fmt::Simple, u8, u8, Option<i64>)>,
+    closed: Vec<uuid::fmt::Simple>,
+    /// Where the shards stand afterwards.
+    next: NextPositions,
+}
+
+impl<'b> Plan<'b> {
+    fn new(batch: &'b [Append], verdicts: &Verdicts, before: NextPositions) -> Self {
+        let mut next = before;
+        let mut rows = Vec::with_capacity(batch.len() * 2);
+        let mut answers = Vec::new();
+        let mut last_word = HashMap::new();
+        let mut places = Vec::with_capacity(batch.len());
+        for (append, verdict) in batch.iter().zip(verdicts) {
             let next = &mut next[usize::from(append.shard.number())];
-            let count = if verdict.is_none() { append.events.len() as u64 } else { 0 };
             let first = Position { shard: append.shard, position: *next };
+            let count = if verdict.is_none() { append.events.len() as u64 } else { 0 };
             *next += count;
-            Committed { first, last: Position { position: *next - 1, ..first } }
-        })
-        .collect::<Vec<_>>();
-    let last = insert_events(connection, epoch, batch, verdicts, &places).await?;
-    let count: usize = good().map(|append| append.events.len()).sum();
-    if last / MILESTONE > (last - count as i64) / MILESTONE {
-        insert_milestone(connection, last).await?;
-    }
-    move_deadlines(connection, good()).await?;
-    Ok(places)
-}
-
-/// The statements that open a batch, in one text because each text sent costs about as much as 10 rows.
-///
-/// The first takes as many positions of each shard as are needed, and demands that the shards are still ours: in one
-/// statement, so that no position is ever given under another epoch.
-macro_rules! take {
-    ($begin:literal) => {
-        concat!(
-            $begin,
-            "update shards set next_position = next_position + (j.value ->> 1) from json_each($1) j
-              where shard = (j.value ->> 0) and epoch = $2
-          returning shard, next_position;
-             insert into answers (key, fingerprint, at, stream, version)
-             select unhex(value ->> 0), value ->> 1, value ->> 2, unhex(value ->> 3), value ->> 4 from json_each($3)"
-        )
-    };
-}
-
-/// Returns the first position that was taken of each shard.
-async fn take_positions(
-    connection: &mut SqliteConnection,
-    epoch: i64,
-    batch: &[Append],
-    verdicts: &Verdicts,
-    look: Look,
-) -> Result<[u64; SHARDS], Stop> {
-    let mut counts = [None::<u64>; SHARDS];
-    let mut answers = Vec::new();
-    for (append, verdict) in batch.iter().zip(verdicts) {
-        let count = counts[usize::from(append.shard.number())].get_or_insert(0);
-        if verdict.is_some() {
-            continue;
+            places.push(Committed { first, last: Position { position: (*next).saturating_sub(1), ..first } });
+            if verdict.is_some() {
+                continue;
+            }
+            let versions = append.expected_version + 1..;
+            rows.extend(
+                append.events.iter().zip(versions).zip(first.position..).map(|((event, v), p)| (p, v, append, event)),
+            );
+            if let Some(answer) = append.answer {
+                let version = append.expected_version + append.events.len() as u32;
+                let (key, stream) = (answer.key.simple(), append.stream.id.simple());
+                answers.push((key, answer.fingerprint, append.at.as_micros(), stream, version));
+            }
+            // If a batch says something about a stream twice, the last word counts.
+            if append.due != Due::Unchanged {
+                last_word.insert(append.stream.id, append);
+            }
         }
-        *count += append.events.len() as u64;
-        if let Some(AnswerKey { key, fingerprint }) = append.answer {
-            let version = i64::from(append.expected_version) + append.events.len() as i64;
-            answers.push((key.simple(), fingerprint, append.at.as_micros(), append.stream.id.simple(), version));
-        }
+        let (open, closed) = split_deadlines(last_word.into_values());
+        let taken = (0..SHARDS as u8)
+            .zip(before.into_iter().zip(next))
+            .filter(|(_, (before, after))| before != after)
+            .map(|(shard, (before, after))| (shard, before, after - before))
+            .collect();
+        // Events are keyed in commit order without a gap, so the last key is the number of events there are.
+        let last: u64 = next.iter().map(|next| next - 1).sum();
+        let milestone = (last / MILESTONE > (last - rows.len() as u64) / MILESTONE).then_some(last);
+        Self { places, rows, taken, answers, milestone, open, closed, next }
     }
-    let wanted: Vec<(usize, u64)> =
-        counts.iter().enumerate().filter_map(|(shard, count)| Some((shard, (*count)?))).collect();
-    let sql = match look {
-        Look::Away => take!("begin immediate; "),
-        Look::First => take!(""),
-    };
-    let rows = sqlx::query(sql)
-        .bind(serde_json::to_string(&wanted).expect("pairs of numbers are JSON"))
-        .bind(epoch)
-        .bind(serde_json::to_string(&answers).expect("numbers and hex are JSON"))
-        .fetch_all(connection)
-        .await?;
-    if rows.len() != wanted.len() {
-        return Err(Stop::Failed(DbError::Fenced));
-    }
-    let mut next = [0; SHARDS];
-    for row in rows {
-        let (shard, after): (i64, i64) = (row.try_get_unchecked(0)?, row.try_get_unchecked(1)?);
-        let shard = shard as usize;
-        next[shard] = after.unsigned_abs() - counts[shard].unwrap_or(0);
-    }
-    Ok(next)
-}
 
-static INSERT_EVENTS: RowsInsert = RowsInsert::new(
-    // `or fail`: a refused row ends in a rollback of it all, so SQLite need not keep what it takes to undo one statement.
-    "insert or fail into events
-     (shard, position, stream, version, kind, at, by_whom, command, fingerprint, epoch, name, data)",
-    12,
-    "",
-);
-
-/// Returns the key of the last event.
-async fn insert_events(
-    connection: &mut SqliteConnection,
-    epoch: i64,
-    batch: &[Append],
-    verdicts: &Verdicts,
-    places: &[Committed],
-) -> Result<i64, Stop> {
-    let mut rows = Vec::with_capacity(batch.len() * 2);
-    for ((append, _), place) in batch.iter().zip(verdicts).zip(places).filter(|((_, verdict), _)| verdict.is_none()) {
-        for (n, event) in append.events.iter().enumerate() {
-            let version = i64::from(append.expected_version) + n as i64 + 1;
-            rows.push((place.first.position + n as u64, version, append, event));
-        }
-    }
-    let mut last = 0;
-    for (mut insert, part) in INSERT_EVENTS.parts(&rows) {
+    fn bind_rows(&self, mut query: BatchQuery, part: &[Row<'_>], epoch: i64) -> BatchQuery {
         for &(position, version, append, event) in part {
-            insert = insert
+            query = query
                 .bind(i64::from(append.shard.number()))
                 .bind(position.cast_signed())
                 .bind(append.stream.id.as_bytes().to_vec())
-                .bind(version)
+                .bind(i64::from(version))
                 .bind(append.stream.kind as i64)
                 .bind(append.at.as_micros())
                 .bind(append.by.clone())
@@ -192,55 +176,42 @@ async fn insert_events(
                 .bind(event.name)
                 .bind(event.data.clone());
         }
-        last = insert.execute(&mut *connection).await?.last_insert_rowid();
+        query
     }
-    Ok(last)
+
+    fn bind_rest(&self, query: BatchQuery, epoch: i64) -> BatchQuery {
+        let marks: Vec<u64> = self.next.iter().map(|next| next - 1).collect();
+        query
+            .bind(json(&self.taken))
+            .bind(epoch)
+            .bind(json(&self.answers))
+            .bind(self.milestone.map(u64::cast_signed))
+            .bind(self.milestone.map(|_| json(&marks)))
+            .bind(json(&self.open))
+            .bind(json(&self.closed))
+    }
 }
 
-async fn insert_milestone(connection: &mut SqliteConnection, last: i64) -> Result<(), Stop> {
-    sqlx::query(
-        "insert into milestones (id, marks)
-         select $1, json_group_array(next_position - 1) from (select next_position from shards order by shard)",
-    )
-    .bind(last)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
+type BatchQuery = Query<'static, Sqlite, SqliteArguments>;
 
-/// Keeps `deadlines` equal to the open streams. If a batch says something about a stream twice, the last word counts.
-async fn move_deadlines<'b>(
-    connection: &mut SqliteConnection,
-    good: impl Iterator<Item = &'b Append>,
-) -> Result<(), Stop> {
-    let mut last_word = HashMap::new();
-    for append in good.filter(|append| append.due != Due::Unchanged) {
-        last_word.insert(append.stream.id, append);
-    }
+/// The streams that stay open, and those that leave.
+#[expect(clippy::type_complexity, reason = "the columns of the two statements")]
+fn split_deadlines<'b>(
+    last_words: impl Iterator<Item = &'b Append>,
+) -> (Vec<(uuid::fmt::Simple, u8, u8, Option<i64>)>, Vec<uuid::fmt::Simple>) {
     let (mut open, mut closed) = (Vec::new(), Vec::new());
-    for (stream, append) in &last_word {
+    for append in last_words {
+        let stream = append.stream.id.simple();
         match append.due {
-            Due::Open(due) => open.push((
-                stream.simple(),
-                append.stream.kind as u8,
-                append.shard.number(),
-                due.map(Timestamp::as_micros),
-            )),
-            Due::Closed | Due::Unchanged => closed.push(stream.simple()),
+            Due::Open(due) => {
+                open.push((stream, append.stream.kind as u8, append.shard.number(), due.map(Timestamp::as_micros)));
+            }
+            Due::Closed | Due::Unchanged => closed.push(stream),
         }
     }
-    if last_word.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "insert into deadlines (stream, kind, shard, due_at)
-         select unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3 from json_each($1) where true
-             on conflict (stream) do update set due_at = excluded.due_at;
-         delete from deadlines where stream in (select unhex(value) from json_each($2))",
-    )
-    .bind(serde_json::to_string(&open).expect("numbers and hex are JSON"))
-    .bind(serde_json::to_string(&closed).expect("hex is JSON"))
-    .execute(connection)
-    .await?;
-    Ok(())
+    (open, closed)
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("numbers and hex are JSON")
 }

@@ -7,9 +7,10 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::classify::{Stop, definite};
 use super::read::{number, uuid};
+use super::writer::check_epoch;
 use super::{Readers, Writer, answers};
 use crate::order::{ItemId, Money, Place, Point, ServicePolicy, StoreId, Timestamp};
-use crate::store::{Catalogue, CatalogueChange, DbError, MenuItem, NewAnswer, NotAppended, SHARDS, Shop, StoreRider};
+use crate::store::{Catalogue, CatalogueChange, DbError, MenuItem, NewAnswer, NotAppended, Shop, StoreRider};
 
 impl Writer {
     pub(crate) async fn write_catalogue(
@@ -29,13 +30,7 @@ async fn write(
     change: &CatalogueChange,
     answer: Option<&NewAnswer>,
 ) -> Result<(), Stop> {
-    let ours: i64 = sqlx::query_scalar("select count(*) from shards where epoch = $1")
-        .bind(epoch)
-        .fetch_one(&mut *connection)
-        .await?;
-    if ours != SHARDS as i64 {
-        return Err(Stop::Failed(DbError::Fenced));
-    }
+    check_epoch(connection, epoch).await?;
     if let Some(answer) = answer {
         answers::remember(connection, answer).await?;
     }

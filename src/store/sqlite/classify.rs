@@ -71,14 +71,27 @@ pub(super) fn definite(error: sqlx::Error) -> DbError {
     }
 }
 
-/// For an error that COMMIT itself gave.
+/// For an error of the text that ends in COMMIT.
 ///
-/// `rolled_back`: a ROLLBACK succeeded afterwards, which SQLite refuses once a transaction has ended.
-pub(super) fn at_commit(error: sqlx::Error, rolled_back: bool) -> DbError {
-    match primary_code(&error) {
+/// `rolled_back`: a ROLLBACK succeeded afterwards, which SQLite refuses once a transaction has ended. That alone is not
+/// enough: after a failed sync the commit record may stand in the log although the transaction could be rolled back.
+pub(super) fn at_commit(error: sqlx::Error, rolled_back: bool) -> Stop {
+    if rolled_back && is_conflict(&error) {
+        return Stop::Conflict;
+    }
+    if rolled_back && is_fence(&error) {
+        return Stop::Failed(DbError::Fenced);
+    }
+    Stop::Failed(match primary_code(&error) {
         Some(FULL | READONLY) if rolled_back => definite(error),
         _ => DbError::Unknown(error),
-    }
+    })
+}
+
+/// The batch's own words for "these are not our shards any more".
+fn is_fence(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(database) = error else { return false };
+    primary_code(error) == Some(CONSTRAINT) && database.message().contains("shards.next_position")
 }
 
 /// The constraints that a caller can break, by the names that SQLite gives them: "any constraint" would turn a

@@ -6,6 +6,7 @@
 
 mod answers;
 mod append;
+mod batch_texts;
 mod catalogue;
 mod classify;
 mod judge;
@@ -13,6 +14,7 @@ mod lists;
 mod open;
 mod open_streams;
 mod read;
+mod rebuild;
 mod recorded;
 mod recover;
 mod rows;
@@ -24,6 +26,7 @@ mod writer;
 use open::Files;
 pub(super) use open::open;
 pub(super) use read::Readers;
+pub(super) use rebuild::Swapped;
 pub(super) use views::Views;
 #[cfg(test)]
 pub(crate) use writer::CommitFault;

@@ -16,6 +16,7 @@ use sqlx::pool::PoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 
+use super::batch_texts::TEXTS;
 use super::classify::is_damage;
 use super::{Readers, Views, Writer};
 use crate::store::{DbError, OpenError, Reader};
@@ -36,6 +37,9 @@ const LOG_LEFT_BEHIND: &str = "67108864";
 
 /// Negative means KiB: 64 MiB hold the index pages of some 100,000 orders that are under way.
 const WRITER_CACHE: &str = "-65536";
+
+/// Statements of the writer that are no batches: recovery, catalogue, answers.
+const OTHER_TEXTS: usize = 30;
 
 /// How many reads of the journal run side by side: each is milliseconds of one core, and a handful of
 /// readers (feeds, views, bridge, requests) take turns.
@@ -88,6 +92,7 @@ impl Files {
             .pragma("wal_autocheckpoint", "1000")
             .pragma("journal_size_limit", LOG_LEFT_BEHIND)
             .pragma("cache_size", WRITER_CACHE)
+            .statement_cache_capacity(TEXTS + OTHER_TEXTS)
     }
 
     /// For the one connection that writes the views.
@@ -249,7 +254,8 @@ async fn check_cursors(views: &Views, readers: &Readers, file: &Path) -> Result<
     for reader in [Reader::OrderView, Reader::Messages, Reader::KafkaBridge] {
         let cursor = views.cursor(reader).await.map_err(unread)?;
         if cursor.marks().any(|mark| !head.has_passed(mark)) {
-            return Err(OpenError::ViewsAhead { file: file.to_owned() });
+            let remedy = "move it away and rebuild the views";
+            return Err(OpenError::ViewsAhead { file: file.to_owned(), remedy });
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use sqlx::{Row, Sqlite, Transaction};
 
 use super::Files;
-use super::classify::{at_commit, definite};
+use super::classify::definite;
 use super::rows::RowsInsert;
 use crate::order::Timestamp;
 use crate::store::{Cursor, DbError, MessageRow, OrderRow, Position, Reader, Shard, StockRow};
@@ -17,28 +17,54 @@ pub struct Views {
     _files: Files,
 }
 
-static PUT_ORDERS: RowsInsert = RowsInsert::new(
-    "insert into order_view
-     (order_id, version, customer, store, rider, status, live, delivery_status, attention, placed_at, document,
-      submitted)",
-    12,
-    // What never changes is not set, so that its index is not touched.
-    "on conflict (order_id) do update
-        set version = excluded.version, rider = excluded.rider, status = excluded.status, live = excluded.live,
-            delivery_status = excluded.delivery_status, attention = excluded.attention, document = excluded.document,
-            submitted = excluded.submitted
-      where excluded.version > order_view.version",
-);
+// `or fail` in all of them: a refused row ends in a rollback of it all, so SQLite need not keep what it takes to undo
+// one statement.
+macro_rules! put_orders {
+    ($table:literal) => {
+        RowsInsert::new(
+            concat!(
+                "insert or fail into ",
+                $table,
+                " (order_id, version, customer, store, rider, status, live, delivery_status, attention, placed_at,
+                   document, submitted)"
+            ),
+            12,
+            // What never changes is not set, so that its index is not touched.
+            concat!(
+                "on conflict (order_id) do update
+                    set version = excluded.version, rider = excluded.rider, status = excluded.status,
+                        live = excluded.live, delivery_status = excluded.delivery_status,
+                        attention = excluded.attention, document = excluded.document, submitted = excluded.submitted
+                  where excluded.version > ",
+                $table,
+                ".version"
+            ),
+        )
+    };
+}
 
-static PUT_STOCK: RowsInsert = RowsInsert::new(
-    "insert into stock_view (store, item, available, version)",
-    4,
-    "on conflict (store, item) do update set available = excluded.available, version = excluded.version
-      where excluded.version > stock_view.version",
-);
+macro_rules! put_stock {
+    ($table:literal) => {
+        RowsInsert::new(
+            concat!("insert or fail into ", $table, " (store, item, available, version)"),
+            4,
+            concat!(
+                "on conflict (store, item) do update set available = excluded.available, version = excluded.version
+                  where excluded.version > ",
+                $table,
+                ".version"
+            ),
+        )
+    };
+}
+
+static PUT_ORDERS: RowsInsert = put_orders!("order_view");
+static PUT_STOCK: RowsInsert = put_stock!("stock_view");
+static PUT_REBUILT_ORDERS: RowsInsert = put_orders!("order_view_twin");
+static PUT_REBUILT_STOCK: RowsInsert = put_stock!("stock_view_twin");
 
 static PUT_MESSAGES: RowsInsert = RowsInsert::new(
-    "insert into messages (order_id, version, customer, event, text, channel, at, attempts, state)",
+    "insert or fail into messages (order_id, version, customer, event, text, channel, at, attempts, state)",
     9,
     "on conflict (order_id, version) do update
         set channel = excluded.channel, attempts = excluded.attempts, state = excluded.state
@@ -57,8 +83,8 @@ impl Views {
         cursor: &Cursor,
     ) -> Result<(), DbError> {
         let mut writing = self.begin().await?;
-        put_orders(&mut writing, orders).await.map_err(definite)?;
-        put_stock(&mut writing, stock).await.map_err(definite)?;
+        put_orders(&mut writing, &PUT_ORDERS, orders).await.map_err(definite)?;
+        put_stock(&mut writing, &PUT_STOCK, stock).await.map_err(definite)?;
         put_cursor(&mut writing, Reader::OrderView, cursor).await.map_err(definite)?;
         commit(writing).await
     }
@@ -76,16 +102,10 @@ impl Views {
         commit(writing).await
     }
 
-    pub(crate) async fn wipe(&self) -> Result<(), DbError> {
+    pub(crate) async fn save_rebuilt(&self, orders: &[OrderRow], stock: &[StockRow]) -> Result<(), DbError> {
         let mut writing = self.begin().await?;
-        for statement in ["delete from order_view", "delete from stock_view"] {
-            sqlx::query(statement).execute(&mut *writing).await.map_err(definite)?;
-        }
-        sqlx::query("delete from cursors where reader = $1")
-            .bind(Reader::OrderView.name())
-            .execute(&mut *writing)
-            .await
-            .map_err(definite)?;
+        put_orders(&mut writing, &PUT_REBUILT_ORDERS, orders).await.map_err(definite)?;
+        put_stock(&mut writing, &PUT_REBUILT_STOCK, stock).await.map_err(definite)?;
         commit(writing).await
     }
 
@@ -98,18 +118,22 @@ impl Views {
         row.map_or_else(|| Ok(Cursor::start()), |row| cursor_from(row.try_get(0).map_err(definite)?))
     }
 
-    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, DbError> {
+    pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, DbError> {
         self.writer.begin_with("begin immediate").await.map_err(definite)
     }
 }
 
 /// A failed commit counts as unknown; the reader then reads its cursor again and goes on from there.
-async fn commit(writing: Transaction<'static, Sqlite>) -> Result<(), DbError> {
-    writing.commit().await.map_err(|error| at_commit(error, false))
+pub(super) async fn commit(writing: Transaction<'static, Sqlite>) -> Result<(), DbError> {
+    writing.commit().await.map_err(DbError::Unknown)
 }
 
-async fn put_orders(connection: &mut SqliteConnection, orders: &[OrderRow]) -> Result<(), sqlx::Error> {
-    for (mut insert, part) in PUT_ORDERS.parts(orders) {
+async fn put_orders(
+    connection: &mut SqliteConnection,
+    put: &'static RowsInsert,
+    orders: &[OrderRow],
+) -> Result<(), sqlx::Error> {
+    for (mut insert, part) in put.parts(orders) {
         for row in part {
             insert = insert
                 .bind(row.order.uuid().as_bytes().to_vec())
@@ -130,8 +154,12 @@ async fn put_orders(connection: &mut SqliteConnection, orders: &[OrderRow]) -> R
     Ok(())
 }
 
-async fn put_stock(connection: &mut SqliteConnection, stock: &[StockRow]) -> Result<(), sqlx::Error> {
-    for (mut insert, part) in PUT_STOCK.parts(stock) {
+async fn put_stock(
+    connection: &mut SqliteConnection,
+    put: &'static RowsInsert,
+    stock: &[StockRow],
+) -> Result<(), sqlx::Error> {
+    for (mut insert, part) in put.parts(stock) {
         for row in part {
             insert = insert
                 .bind(row.store.uuid().as_bytes().to_vec())

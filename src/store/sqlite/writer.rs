@@ -4,14 +4,16 @@
 //! that is dropped half-way, or ends in doubt, so leaves nothing behind: SQLite rolls back what its closed
 //! connection had begun, and the next call opens another one and waits for the lock that the old one held.
 
-use sqlx::Connection;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::{Connection, Sqlite};
 use uuid::Uuid;
 
 use super::Files;
+use super::append::NextPositions;
 use super::classify::{Stop, at_commit, definite};
 use crate::crash;
-use crate::store::DbError;
+use crate::store::{DbError, SHARDS};
 
 pub struct Writer {
     files: Files,
@@ -20,6 +22,8 @@ pub struct Writer {
     pub(super) epoch: i64,
     /// Names this writer in the rows of the shards.
     pub(super) owner: Uuid,
+    /// As the rows of the shards have them, while no transaction is under way. None: to be read.
+    pub(super) next_positions: Option<NextPositions>,
     #[cfg(test)]
     pub(in crate::store) fault: Option<CommitFault>,
 }
@@ -52,6 +56,7 @@ impl Writer {
             connection: Some(connection),
             epoch,
             owner,
+            next_positions: None,
             #[cfg(test)]
             fault: None,
         })
@@ -73,17 +78,46 @@ impl Writer {
     }
 
     /// Commits what `work` came to, or rolls it back.
-    pub(super) async fn end<T>(&mut self, mut connection: SqliteConnection, work: Result<T, Stop>) -> Result<T, Stop> {
+    pub(super) async fn end<T>(&mut self, connection: SqliteConnection, work: Result<T, Stop>) -> Result<T, Stop> {
         match work {
-            Ok(value) => {
-                crash::point("journal.before_commit");
-                self.commit(connection).await?;
-                crash::point("journal.after_commit");
-                Ok(value)
-            }
+            Ok(value) => self.end_with(connection, sqlx::query("commit")).await.map(|()| value),
             Err(stop) => {
                 // If this fails the connection is dropped, and closing it rolls back too.
-                if rollback(&mut connection).await {
+                self.give_back(connection, true).await;
+                Err(stop)
+            }
+        }
+    }
+
+    /// Sends the text that ends in the commit.
+    pub(super) async fn end_with(
+        &mut self,
+        mut connection: SqliteConnection,
+        last: Query<'static, Sqlite, SqliteArguments>,
+    ) -> Result<(), Stop> {
+        crash::point("journal.before_commit");
+        #[cfg(test)]
+        match self.fault.take() {
+            Some(CommitFault::LostBefore) => {
+                rollback(&mut connection).await;
+                return Err(DbError::Unknown(sqlx::Error::WorkerCrashed).into());
+            }
+            Some(CommitFault::LostAfter) => {
+                last.execute(&mut connection).await?;
+                return Err(DbError::Unknown(sqlx::Error::WorkerCrashed).into());
+            }
+            None => {}
+        }
+        match last.execute(&mut connection).await {
+            Ok(_) => {
+                crash::point("journal.after_commit");
+                self.connection = Some(connection);
+                Ok(())
+            }
+            Err(error) => {
+                let rolled_back = rollback(&mut connection).await;
+                let stop = at_commit(error, rolled_back);
+                if !matches!(stop, Stop::Failed(_)) {
                     self.connection = Some(connection);
                 }
                 Err(stop)
@@ -91,34 +125,29 @@ impl Writer {
         }
     }
 
-    async fn commit(&mut self, mut connection: SqliteConnection) -> Result<(), DbError> {
-        #[cfg(test)]
-        match self.fault.take() {
-            Some(CommitFault::LostBefore) => {
-                rollback(&mut connection).await;
-                return Err(DbError::Unknown(sqlx::Error::WorkerCrashed));
-            }
-            Some(CommitFault::LostAfter) => {
-                sqlx::query("commit").execute(&mut connection).await.map_err(definite)?;
-                return Err(DbError::Unknown(sqlx::Error::WorkerCrashed));
-            }
-            None => {}
+    /// Puts the connection back, after a rollback if a transaction was begun on it.
+    pub(super) async fn give_back(&mut self, mut connection: SqliteConnection, begun: bool) {
+        if !begun || rollback(&mut connection).await {
+            self.connection = Some(connection);
         }
-        match sqlx::query("commit").execute(&mut connection).await {
-            Ok(_) => {
-                self.connection = Some(connection);
-                Ok(())
-            }
-            Err(error) => {
-                let rolled_back = rollback(&mut connection).await;
-                Err(at_commit(error, rolled_back))
-            }
-        }
+    }
+
+    /// Where the shards stand. Only this writer moves them on; if not, the next batch is refused by its epoch.
+    pub(super) async fn read_positions(&mut self) -> Result<NextPositions, DbError> {
+        let mut connection = self.connected().await?;
+        let next: Vec<i64> = sqlx::query_scalar("select next_position from shards order by shard")
+            .fetch_all(&mut connection)
+            .await
+            .map_err(definite)?;
+        self.connection = Some(connection);
+        let next: Vec<u64> = next.into_iter().map(i64::unsigned_abs).collect();
+        next.try_into().map_err(|_| DbError::Corrupt("shards: there are not as many rows as shards".into()))
     }
 
     /// Forgets the connection: what it still has under way, it ends without us.
     pub(super) fn disconnect(&mut self) {
         self.connection = None;
+        self.next_positions = None;
     }
 
     /// Moves a part of the write-ahead log into the file, without waiting for readers, and says how many
@@ -130,6 +159,13 @@ impl Writer {
         self.connection = Some(connection);
         Ok(in_log.saturating_sub(moved).max(0).unsigned_abs())
     }
+}
+
+/// Whether the shards are still this epoch's. True until the end of the transaction, whose write lock is held.
+pub(super) async fn check_epoch(connection: &mut SqliteConnection, epoch: i64) -> Result<(), Stop> {
+    let ours: i64 =
+        sqlx::query_scalar("select count(*) from shards where epoch = $1").bind(epoch).fetch_one(connection).await?;
+    if ours == SHARDS as i64 { Ok(()) } else { Err(DbError::Fenced.into()) }
 }
 
 async fn rollback(connection: &mut SqliteConnection) -> bool {

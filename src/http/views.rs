@@ -1,0 +1,84 @@
+//! The list views as operators see them: how far they are, and making them anew.
+
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::access::{Caller, Role};
+use crate::actors::{Rebuilt, System};
+
+use super::error::ApiError;
+
+#[derive(Serialize, ToSchema)]
+struct ViewsBody {
+    /// The rebuild that is under way
+    running: Option<RunningBody>,
+    /// How the last one ended since the server was started
+    last: Option<EndedBody>,
+    /// How many have ended since then
+    ended: u64,
+}
+
+#[derive(Serialize, ToSchema)]
+struct RunningBody {
+    events_done: u64,
+    events: u64,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum EndedBody {
+    Rebuilt {
+        events: u64,
+        took_ms: u64,
+        /// SHA-256 over the rows before
+        old_checksum: String,
+        /// And after: the same, unless the old rows were wrong
+        new_checksum: String,
+        same: bool,
+    },
+    Failed {
+        error: String,
+    },
+}
+
+impl EndedBody {
+    fn of(ended: &Result<Rebuilt, std::sync::Arc<str>>) -> Self {
+        match ended {
+            Ok(rebuilt) => Self::Rebuilt {
+                events: rebuilt.events,
+                took_ms: u64::try_from(rebuilt.took.as_millis()).unwrap_or(u64::MAX),
+                old_checksum: rebuilt.checksums.old.clone(),
+                new_checksum: rebuilt.checksums.new.clone(),
+                same: rebuilt.checksums.agree(),
+            },
+            Err(error) => Self::Failed { error: error.to_string() },
+        }
+    }
+}
+
+fn body(system: &System) -> ViewsBody {
+    let state = system.operations.views.state();
+    ViewsBody {
+        running: state.running.map(|(events_done, events)| RunningBody { events_done, events }),
+        last: state.last.as_ref().map(EndedBody::of),
+        ended: state.ended,
+    }
+}
+
+/// How the making anew of the views goes, and how the last one ended.
+#[utoipa::path(get, path = "/v1/operations/views", tag = "operations",
+    responses((status = 200, description = "The views", body = ViewsBody)))]
+pub(super) async fn read(caller: Caller, system: web::Data<System>) -> Result<HttpResponse, ApiError> {
+    caller.must_be(&[Role::Admin])?;
+    Ok(HttpResponse::Ok().json(body(&system)))
+}
+
+/// Makes the list views anew from the journal, while everything goes on; nothing happens if that is under way.
+#[utoipa::path(post, path = "/v1/operations/views/rebuild", tag = "operations",
+    responses((status = 202, description = "It is under way", body = ViewsBody)))]
+pub(super) async fn rebuild(caller: Caller, system: web::Data<System>) -> Result<HttpResponse, ApiError> {
+    caller.must_be(&[Role::Admin])?;
+    system.operations.views.begin();
+    Ok(HttpResponse::Accepted().json(body(&system)))
+}

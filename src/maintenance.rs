@@ -1,0 +1,136 @@
+//! What the commands do that look after the data: bring the schema up to date, check, make views anew, send back the
+//! mirror. Each opens the data for itself, or asks the server that has it open.
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use reqwest::Method;
+
+use crate::actors::{self, Follower, Projector, Rebuilt, Tail, rewound};
+use crate::app::place;
+use crate::config::Config;
+use crate::running::RunningServer;
+use crate::store::{Engine, Onlooker, OpenError, Reader, Shard};
+use crate::verify;
+
+/// Brings the schema up to date, and says so.
+pub fn migrate(config: &Config) -> anyhow::Result<String> {
+    actix_web::rt::System::new().block_on(async {
+        Engine::migrate(&place(config)).await?;
+        let place = match &config.database.url {
+            None => config.data_dir.display().to_string(),
+            Some(url) => format!("{url:?}"),
+        };
+        Ok(format!("The schema in {place} is up to date.\n"))
+    })
+}
+
+/// Checks what the journal can show. The error says how many promises are broken.
+pub fn verify(config: &Config) -> anyhow::Result<String> {
+    actix_web::rt::System::new().block_on(async {
+        let data = Engine::attach(&place(config)).await?;
+        catch_up(&data).await?;
+        let report = verify::verify(&data.readers, &data.views).await?;
+        if report.broken.is_empty() {
+            return Ok(report.to_string());
+        }
+        eprint!("{report}");
+        anyhow::bail!("{} promises are broken", report.broken.len())
+    })
+}
+
+/// Makes the views anew from the journal: here, or by the server that runs on the same data.
+pub fn rebuild_views(config: &Config) -> anyhow::Result<String> {
+    actix_web::rt::System::new().block_on(async {
+        match Engine::attach(&place(config)).await {
+            Ok(data) => {
+                catch_up(&data).await?;
+                let rebuilt = actors::rebuild_at_rest(&data.readers, &data.views, show_progress).await?;
+                let Rebuilt { events, checksums, .. } = rebuilt;
+                Ok(rebuild_report(events, &checksums.old, &checksums.new))
+            }
+            Err(OpenError::InUse { .. } | OpenError::ServerRuns { .. }) => {
+                rebuild_by_the_server(&RunningServer::of(config)?).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    })
+}
+
+async fn rebuild_by_the_server(server: &RunningServer) -> anyhow::Result<String> {
+    let mut state: serde_json::Value = server.ask(Method::POST, "/v1/operations/views/rebuild").await?;
+    let before = state["ended"].clone();
+    loop {
+        if let (Some(done), Some(all)) = (state["running"]["events_done"].as_u64(), state["running"]["events"].as_u64())
+        {
+            show_progress(done, all);
+        }
+        if state["ended"] != before {
+            let last = &state["last"];
+            let (Some(old), Some(new)) = (last["old_checksum"].as_str(), last["new_checksum"].as_str()) else {
+                anyhow::bail!("the server could not make the views anew: {}", last["error"]);
+            };
+            return Ok(rebuild_report(last["events"].as_u64().unwrap_or_default(), old, new));
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+        state = server.ask(Method::GET, "/v1/operations/views").await?;
+    }
+}
+
+/// How often a command asks how far the server is.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
+
+fn show_progress(done: u64, all: u64) {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r{done} of {all} events{}", if done == all { "\n" } else { "" });
+    }
+}
+
+fn rebuild_report(events: u64, old: &str, new: &str) -> String {
+    let verdict = if old == new { "the same rows as before" } else { "the old rows were not what the journal says" };
+    format!("The views are made anew from {events} events: {verdict}.\nold {old}\nnew {new}\n")
+}
+
+/// How far the Kafka mirror had come when it was stopped.
+pub fn bridge_status(config: &Config) -> anyhow::Result<String> {
+    actix_web::rt::System::new().block_on(async {
+        let data =
+            Engine::attach(&place(config)).await.context("a running service says it under /v1/operations/kafka")?;
+        let (cursor, head) = (data.views.cursor(Reader::KafkaBridge).await?, data.readers.head().await?);
+        let mut text = String::new();
+        let mut lag = 0;
+        for mark in head.marks().filter(|mark| mark.position > 0) {
+            let (shard, mirrored) = (mark.shard.number(), cursor.at(mark.shard));
+            lag += mark.position - mirrored;
+            text.push_str(&format!("shard {shard}: mirrored up to {mirrored} of {}\n", mark.position));
+        }
+        text.push_str(&format!("Kafka lacks {lag} events.\n"));
+        Ok(text)
+    })
+}
+
+/// Lets the next start send everything of a shard from a position on again.
+pub fn rewind_bridge(config: &Config, shard: Shard, from: u64) -> anyhow::Result<String> {
+    actix_web::rt::System::new().block_on(async {
+        let data =
+            Engine::attach(&place(config)).await.context("a running service takes POST /v1/operations/kafka/rewind")?;
+        let mut cursor = data.views.cursor(Reader::KafkaBridge).await?;
+        let mirrored = cursor.at(shard);
+        let (to, events) = rewound(&cursor, shard, from)?;
+        cursor.set(to);
+        data.views.save_cursor(Reader::KafkaBridge, &cursor).await?;
+        let shard = shard.number();
+        Ok(format!(
+            "The next start with Kafka sends shard {shard} from {from} to {mirrored} again: {events} events, less \
+             those of stock and riders.\n"
+        ))
+    })
+}
+
+async fn catch_up(data: &Onlooker) -> anyhow::Result<u64> {
+    let cursor = data.views.cursor(Reader::OrderView).await?;
+    let follower = Follower::new(Tail::default(), data.readers.clone(), cursor);
+    let (projector, _) = Projector::new(follower, data.views.clone());
+    projector.catch_up().await
+}
