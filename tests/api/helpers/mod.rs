@@ -8,7 +8,7 @@ mod life;
 mod people;
 mod server;
 #[path = "../../servers/postgres.rs"]
-mod servers;
+pub mod servers;
 mod shops;
 mod verbs;
 
