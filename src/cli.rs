@@ -1,6 +1,6 @@
 //! The command line: what it says, and which part of the program carries it out.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -10,7 +10,9 @@ use crate::access::{Issuer, Role, SigningKey};
 use crate::app;
 use crate::asyncapi;
 use crate::config::{Config, Flags, LogFormat};
+use crate::drill::{self, DrillArgs};
 use crate::http;
+use crate::load::{self, LoadArgs, Tokens};
 use crate::maintenance;
 use crate::order::Subject;
 use crate::store::Shard;
@@ -63,6 +65,8 @@ enum Command {
     /// Look at the Kafka mirror of a stopped service, or send it back
     #[command(subcommand)]
     Bridge(BridgeCommand),
+    Load(LoadArgs),
+    Drill(DrillArgs),
     /// Check or print the settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -140,6 +144,8 @@ impl Cli {
                 maintenance::rebuild_views(&self.common.load_with(flags)?)?
             }
             Command::Token(args) => token(args, &self.common.load()?)?,
+            Command::Load(args) => return self.load(args, out),
+            Command::Drill(args) => return drill::run(args, out),
             Command::Openapi => http::openapi_json().to_owned(),
             Command::Asyncapi => asyncapi::document_json(&self.common.load()?.kafka),
             Command::Bridge(BridgeCommand::Status) => maintenance::bridge_status(&self.common.load()?)?,
@@ -152,11 +158,30 @@ impl Cli {
             }
             Command::Config(ConfigCommand::Show) => self.common.load()?.to_toml(),
         };
-        match out.write_all(printed.as_bytes()).and_then(|()| out.flush()) {
-            // Whoever reads has seen enough: `baedal openapi | head`.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => written.context("cannot print"),
-        }
+        print(out, &printed)
+    }
+
+    /// The report is printed first: whoever asks for it wants it most when it is not good.
+    fn load(&self, args: &LoadArgs, out: &mut impl Write) -> anyhow::Result<()> {
+        let plan = args.plan(io::stderr().is_terminal())?;
+        let tokens = match &self.common.data_dir {
+            Some(_) => Tokens::Signed(Box::new(issuer(&self.common.load()?)?)),
+            None => Tokens::DevelopmentSignIn,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let ran = runtime.block_on(load::run(plan, &tokens, None))?;
+        let report = ran.legs.first().context("a run has a leg")?;
+        let printed = if args.json { serde_json::to_string_pretty(report)? + "\n" } else { report.to_string() };
+        print(out, &printed)?;
+        Ok(report.outcome()?)
+    }
+}
+
+fn print(out: &mut impl Write, printed: &str) -> anyhow::Result<()> {
+    match out.write_all(printed.as_bytes()).and_then(|()| out.flush()) {
+        // Whoever reads has seen enough: `baedal openapi | head`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot print"),
     }
 }
 
@@ -182,10 +207,14 @@ fn shard(text: &str) -> Result<Shard, &'static str> {
 }
 
 fn token(args: &TokenArgs, config: &Config) -> anyhow::Result<String> {
-    let key = SigningKey::read(&config.data_dir)?;
     let lifetime = args.lifetime_s.map_or(config.access.token_lifetime_s.duration(), std::time::Duration::from_secs);
-    let issued = Issuer::new(&key, &config.access).issue(args.role, &args.sub, lifetime);
+    let issued = issuer(config)?.issue(args.role, &args.sub, lifetime);
     Ok(issued.token + "\n")
+}
+
+fn issuer(config: &Config) -> anyhow::Result<Issuer> {
+    let key = SigningKey::read(&config.data_dir)?;
+    Ok(Issuer::new(&key, &config.access))
 }
 
 #[cfg(test)]
@@ -239,6 +268,24 @@ mod tests {
         assert!(shown.contains("data_dir = \"/tmp/elsewhere\""), "{shown}");
         assert!(shown.contains("url = \"postgres://a:***@c/d\""), "{shown}");
         assert!(run("baedal config check").is_ok());
+    }
+
+    #[test]
+    fn a_mirror_is_sent_back_and_never_forward() {
+        let directory = tempfile::tempdir().unwrap();
+        let bridge = |what: &str| run(&format!("baedal bridge {what} --data-dir {}", directory.path().display()));
+        assert!(bridge("status").unwrap().contains("Kafka lacks 0 events"));
+        assert!(bridge("rewind --shard 64 --from 1").unwrap_err().contains("0 to 63"));
+        assert!(bridge("rewind --shard 3 --from 1").unwrap_err().contains("3:1 has not been mirrored yet"));
+        assert!(bridge("rewind --shard 3 --from 0").unwrap_err().contains("begin with 1"));
+    }
+
+    #[test]
+    fn the_events_are_described_with_the_topic_of_the_settings() {
+        let settings = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(settings.path(), "[kafka]\ntopic = 'shop.orders'").unwrap();
+        let document = run(&format!("baedal asyncapi --config {}", settings.path().display())).unwrap();
+        assert!(document.contains(r#""address": "shop.orders""#), "{document}");
     }
 
     #[test]

@@ -15,8 +15,12 @@ pub mod config;
 mod crash;
 /// Simulated people for `serve --demo`.
 pub mod demo;
+/// `baedal drill`: outages on purpose, on servers of their own, under `load`.
+pub mod drill;
 /// The public interface. The only folder that knows actix-web.
 pub mod http;
+/// `baedal load`: a load generator that checks what it was promised. Knows the public interface only.
+pub mod load;
 /// What the commands do that look after the data.
 pub mod maintenance;
 /// What an order is and what may happen to it. Pure: no clock, no I/O.

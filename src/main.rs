@@ -1,8 +1,9 @@
-//! Reads the command line and carries out one command. A failure is one line and status 1.
+//! Reads the command line and carries out one command. A failure is one line and status 1, unless it says another.
 
 use std::process::ExitCode;
 
 use baedal::cli::Cli;
+use baedal::load::NotGood;
 use clap::Parser as _;
 
 /// For SQLite and librdkafka too: the C library's own allocator takes a tenth of a commit.
@@ -14,7 +15,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("baedal: {error:#}");
-            ExitCode::FAILURE
+            error.downcast_ref::<NotGood>().map_or(ExitCode::FAILURE, |run| run.status().into())
         }
     }
 }

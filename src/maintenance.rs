@@ -4,7 +4,6 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use reqwest::Method;
 
 use crate::actors::{self, Follower, Projector, Rebuilt, Tail, rewound};
@@ -92,11 +91,20 @@ fn rebuild_report(events: u64, old: &str, new: &str) -> String {
     format!("The views are made anew from {events} events: {verdict}.\nold {old}\nnew {new}\n")
 }
 
+/// For what a running server does itself, by `route`.
+async fn attach_at_rest(config: &Config, route: &str) -> anyhow::Result<Onlooker> {
+    Engine::attach(&place(config)).await.map_err(|error| match error {
+        OpenError::InUse { .. } | OpenError::ServerRuns { .. } => {
+            anyhow::Error::from(error).context(format!("ask the running server by {route}"))
+        }
+        other => other.into(),
+    })
+}
+
 /// How far the Kafka mirror had come when it was stopped.
 pub fn bridge_status(config: &Config) -> anyhow::Result<String> {
     actix_web::rt::System::new().block_on(async {
-        let data =
-            Engine::attach(&place(config)).await.context("a running service says it under /v1/operations/kafka")?;
+        let data = attach_at_rest(config, "GET /v1/operations/kafka").await?;
         let (cursor, head) = (data.views.cursor(Reader::KafkaBridge).await?, data.readers.head().await?);
         let mut text = String::new();
         let mut lag = 0;
@@ -113,8 +121,7 @@ pub fn bridge_status(config: &Config) -> anyhow::Result<String> {
 /// Lets the next start send everything of a shard from a position on again.
 pub fn rewind_bridge(config: &Config, shard: Shard, from: u64) -> anyhow::Result<String> {
     actix_web::rt::System::new().block_on(async {
-        let data =
-            Engine::attach(&place(config)).await.context("a running service takes POST /v1/operations/kafka/rewind")?;
+        let data = attach_at_rest(config, "POST /v1/operations/kafka/rewind").await?;
         let mut cursor = data.views.cursor(Reader::KafkaBridge).await?;
         let mirrored = cursor.at(shard);
         let (to, events) = rewound(&cursor, shard, from)?;

@@ -69,6 +69,18 @@ const BANS: &[Ban] = &[
         words: &["actix", "sqlx", "crate::actors", "crate::app", "crate::config", "crate::http", "crate::store"],
         because: "the people of the demonstration come in through the public interface like anyone else",
     },
+    Ban {
+        under: "load/",
+        except: &[],
+        words: &["actix", "sqlx", "crate::actors", "crate::app", "crate::config", "crate::http", "crate::store"],
+        because: "the load reads the contract as a client would, and believes nothing of the server's own code",
+    },
+    Ban {
+        under: "drill/",
+        except: &[],
+        words: &["actix", "sqlx", "crate::actors", "crate::app", "crate::config", "crate::http", "crate::store"],
+        because: "a drill breaks and mends through the public interface and signals",
+    },
     Ban { under: "", except: &["store/"], words: &["sqlx"], because: "only store knows sqlx" },
     Ban {
         under: "",

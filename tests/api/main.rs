@@ -17,6 +17,7 @@ mod feeds;
 mod food_delivery;
 mod idempotency;
 mod lists;
+mod load;
 mod money;
 mod non_functional;
 mod operations;

@@ -7,13 +7,16 @@
 
 mod mirror;
 mod sender;
+mod shared;
 mod signals;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
 mod topic;
+mod turn;
 mod window;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,9 +30,11 @@ use super::clock::Clock;
 use super::tail::Tail;
 use super::world::Pace;
 use crate::config::Kafka;
-use crate::store::{Cursor, DbError, Position, Reader, Readers, Recorded, Views};
-use mirror::{Rewind, Shared, Standing, distance};
-use sender::{Handed, Sender, is_mirrored};
+use crate::store::{Cursor, DbError, Reader, Readers, Recorded, Views};
+use mirror::{Rewind, distance};
+use sender::Sender;
+use shared::{Shared, Standing};
+use turn::Turn;
 use window::{Limits, Window};
 
 /// How many rows one reading takes: 2 MB at the most usual size, 10 ms of work.
@@ -334,61 +339,5 @@ fn described(failure: &Failure) -> String {
     match failure {
         Failure::Journal(error) => format!("{failure}: {error}"),
         Failure::Producer(_) | Failure::Topic(_) | Failure::Event(_) => failure.to_string(),
-    }
-}
-
-/// Between the journal and the producer: what was read, and what was sent of it.
-struct Turn {
-    window: Window,
-    /// Read and not sent yet.
-    rows: VecDeque<Recorded>,
-    /// Up to where rows have been read.
-    handed_out: Cursor,
-    acknowledged: Vec<Position>,
-    /// The producer's own queue had no room for the first of the rows.
-    held_up: bool,
-}
-
-impl Turn {
-    fn new(window: Window) -> Self {
-        let handed_out = window.cursor().clone();
-        Self { window, rows: VecDeque::new(), handed_out, acknowledged: Vec::new(), held_up: false }
-    }
-
-    fn wants_more(&self) -> bool {
-        self.rows.is_empty() && self.window.has_room()
-    }
-
-    /// Whether there is something to send and room for it.
-    fn goes_on(&self) -> bool {
-        !self.rows.is_empty() && self.window.has_room() && !self.held_up
-    }
-
-    fn take(&mut self, rows: Vec<Recorded>) {
-        for row in &rows {
-            self.handed_out.advance(row.position);
-        }
-        self.rows = rows.into();
-    }
-
-    /// Sends in the journal's sequence for as long as there is room.
-    fn send(&mut self, sender: &Sender) -> Result<(), KafkaError> {
-        self.held_up = false;
-        while self.window.has_room() {
-            let Some(row) = self.rows.front() else { break };
-            match is_mirrored(row) {
-                None => self.window.passed(row.position, row.at),
-                Some(position) => match sender.send(row) {
-                    Handed::Over(bytes) => self.window.sent(position, row.at, bytes),
-                    Handed::Full => {
-                        self.held_up = true;
-                        break;
-                    }
-                    Handed::Refused(error) => return Err(error),
-                },
-            }
-            self.rows.pop_front();
-        }
-        Ok(())
     }
 }

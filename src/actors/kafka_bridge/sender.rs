@@ -13,7 +13,7 @@ use rdkafka::producer::{BaseRecord, Producer as _, PurgeConfig, ThreadedProducer
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::mirror::Shared;
+use super::shared::Shared;
 use super::signals::{Signals, Told, to_word};
 use crate::config::Kafka;
 use crate::order::{OrderId, PublicEvent};

@@ -14,7 +14,7 @@ use rdkafka::producer::ProducerContext;
 use rdkafka::statistics::Statistics;
 use tokio::sync::Notify;
 
-use super::mirror::Shared;
+use super::shared::Shared;
 use crate::store::{Position, Shard};
 
 /// What one producer has told so far. A new producer gets new ones, so that the old one's last words move nothing.

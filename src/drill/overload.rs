@@ -1,0 +1,109 @@
+//! More orders than the server can take: as many as it can are served, the others are refused quickly, and it is as before
+//! when the rush is over (N6).
+//!
+//! What the server can take is measured first. Where the machine has several cores the server is kept on the first one,
+//! so that the load that is offered is really offered.
+
+use std::process::Command;
+use std::time::Duration;
+
+use tokio::time::{sleep_until, timeout};
+
+use super::stage::{Outcome, Setting, Stage, rate, users};
+use crate::load::{Leg, Plan, Report};
+
+/// Enough to keep every part of the server busy, few enough to be answered.
+const SATURATED_BY: usize = 64;
+
+/// Below what it can take: what users see on any other day.
+const NORMAL: f64 = 0.7;
+
+/// More than the server works on at a time, so that it is the server who has to choose.
+const CONNECTIONS: usize = 2_000;
+
+/// What was admitted in the rush may take this long to be served; what is left then has been left half-way.
+const FINISH_WITHIN: Duration = Duration::from_secs(20);
+
+/// Here the load is the point: what is offered must really be offered.
+const LATE_AT_MOST: Duration = Duration::from_millis(5);
+
+const BEGINS_WITHIN: Duration = Duration::from_secs(60);
+
+pub(super) async fn times(setting: &Setting, factor: f64) -> anyhow::Result<Outcome> {
+    let stage = Stage::set(setting, first_core()).await?;
+    let second = Duration::from_secs(1);
+    let plan = stage.plan(setting.time(second * 2), vec![users(SATURATED_BY, setting.time(second * 6))]);
+    let saturation = Stage::load(plan, async |_| Ok(())).await?;
+    let most = saturation.legs.first().map_or(0.0, |leg| leg.orders.finished_per_s).max(1.0);
+    let normal = |seconds: u32| rate(most * NORMAL, setting.time(second * seconds));
+    let legs = vec![normal(4), rate(most * factor, setting.time(second * 6)), normal(5), normal(5)];
+    let after_rush: Duration = legs.iter().take(2).map(|leg: &Leg| leg.duration).sum();
+    let plan = stage.plan(second, legs);
+    let late_at_most = if setting.quick { plan.late_at_most } else { LATE_AT_MOST };
+    let plan = Plan { connections: CONNECTIONS, late_at_most, finish_within: FINISH_WITHIN, ..plan };
+    let mut memory = (None, None);
+    let server = &stage.server;
+    let ran = Stage::load(plan, async |begun| {
+        memory.0 = server.memory_mib();
+        let begun = timeout(BEGINS_WITHIN, begun).await??;
+        sleep_until(begun + after_rush).await;
+        memory.1 = server.memory_mib();
+        Ok(())
+    })
+    .await?;
+    let phases = ["saturated", "at 0.7 of it", &format!("at {factor} times"), "first 5 s after", "next 5 s"];
+    let mut outcome = stage.end(&phases, vec![saturation, ran]).await?;
+    if let [saturated, before, rush, _, after] = &outcome.rows[..] {
+        let mut notes = notes(&saturated.report, &before.report, &rush.report, &after.report);
+        if let (Some(before), Some(after)) = memory {
+            notes.push(format!(
+                "memory of the server: {before} MiB before, {after} MiB at the end of the rush (aim: at most 64 more)"
+            ));
+        }
+        outcome.notes.extend(notes);
+    }
+    Ok(outcome)
+}
+
+/// What was aimed at, and what came of it. None of it fails the drill: only broken promises do.
+fn notes(saturated: &Report, before: &Report, rush: &Report, after: &Report) -> Vec<String> {
+    let percent = |part: f64, whole: f64| part / whole.max(0.1) * 100.0;
+    let took = |report: &Report| report.of_command("place").map_or(0.0, |place| place.took.p99);
+    let times_usual = |report: &Report| took(report) / took(before).max(0.01);
+    let (most, finished) = (saturated.orders.finished_per_s, rush.orders.finished_per_s);
+    let commands = percent(rush.commands_per_s, saturated.commands_per_s);
+    vec![
+        format!(
+            "saturated: {most:.0} orders/s come to their end, {:.0} commands/s; in the rush {:.0}% of those orders and \
+             {commands:.0}% of those commands (aim: 80%)",
+            saturated.commands_per_s,
+            percent(finished, most)
+        ),
+        format!("in the rush {:.1}% of the commands for orders under way were carried out (aim: 99%)", under_way(rush)),
+        format!(
+            "a refusal took p50 {:.1} ms, p99 {:.1} ms (aim: 30); p99 of placing was {:.1} times the usual (aim: 3)",
+            rush.to_refuse.p50,
+            rush.to_refuse.p99,
+            times_usual(rush)
+        ),
+        format!(
+            "5 s after the rush {:.2}% were answered at once (aim: 99.9%), with a p99 of {:.1} times the usual (aim: 1.2)",
+            after.orders.available_at_once * 100.0,
+            times_usual(after)
+        ),
+    ]
+}
+
+/// How many in a hundred of the commands after placing got their answer.
+fn under_way(report: &Report) -> f64 {
+    let after_placing = report.commands.iter().filter(|of| !["place", "(read)"].contains(&of.command));
+    let (wished, answered) =
+        after_placing.fold((0, 0), |(wished, answered), of| (wished + of.wished, answered + of.done + of.denied));
+    answered as f64 / wished.max(1) as f64 * 100.0
+}
+
+fn first_core() -> Option<usize> {
+    let several = std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
+    let there = Command::new("taskset").arg("--version").output().is_ok_and(|said| said.status.success());
+    (several && there).then_some(0)
+}
