@@ -14,9 +14,6 @@ mod helpers;
 mod proxy;
 mod rush;
 mod server;
-#[path = "../servers/postgres.rs"]
-#[allow(dead_code)]
-mod servers;
 
 mod cut;
 mod down;
