@@ -4,16 +4,19 @@ use std::io::Write;
 use std::time::Instant;
 
 use baedal::order::{CommandId, Timestamp};
-use baedal::store::{Append, DataPlace, Due, Engine, NewEvent, Shard, StreamId, StreamKind};
+use baedal::store::{Append, Due, Engine, NewEvent, Shard, StreamId, StreamKind};
 use uuid::Uuid;
 
+use crate::engines::engines;
 use crate::{RUN, scratch};
 
 pub(crate) fn measure() {
     println!("append of 4 KiB and fdatasync             median {:.2} ms   p99 {:.2} ms", fsync(0.5), fsync(0.99));
     for group in [1, 16, 64, 256] {
-        let events = actix_web::rt::System::new().block_on(appends(group));
-        println!("bare journal, groups of {group:>3}               {events:>8.0} events/s");
+        for engine in engines() {
+            let events = actix_web::rt::System::new().block_on(appends(engine, group));
+            println!("bare journal, groups of {group:>3}  {:<11}  {events:>8.0} events/s", engine.name());
+        }
     }
     println!();
 }
@@ -33,9 +36,9 @@ fn fsync(quantile: f64) -> f64 {
 }
 
 /// Events of 250 bytes to 10,000 streams over all shards.
-async fn appends(group: usize) -> f64 {
-    let data = scratch();
-    let mut engine = Engine::open(&DataPlace::Directory(data.path().to_owned())).await.expect("it opens");
+async fn appends(engine: crate::engines::Engine, group: usize) -> f64 {
+    let data = engine.fresh();
+    let mut engine = Engine::open(&data.place()).await.expect("it opens");
     let mut versions = vec![0_u32; 10_000];
     let body = format!("{{\"note\":\"{}\"}}", "x".repeat(238));
     let (started, mut events, mut next) = (Instant::now(), 0_usize, 0);

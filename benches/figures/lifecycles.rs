@@ -11,14 +11,15 @@ use baedal::store::AnswerKey;
 use hdrhistogram::Histogram;
 use uuid::Uuid;
 
-use crate::{RUN, scratch, town};
+use crate::engines::engines;
+use crate::{RUN, town};
 
 pub(crate) fn measure() {
-    for concurrency in [64, 256] {
-        let data = scratch();
+    for (concurrency, engine) in [64, 256].into_iter().flat_map(|many| engines().into_iter().map(move |e| (many, e))) {
+        let data = engine.fresh();
         let cpu_before = crate::cpu_seconds();
         let figures = actix_web::rt::System::new().block_on(async {
-            let (system, threads) = town::start(data.path(), &town::config()).await;
+            let (system, threads) = town::start(&data.place(), &town::config()).await;
             let figures = run(&system.orders, concurrency).await;
             drop(system);
             threads.stop();
@@ -26,7 +27,8 @@ pub(crate) fn measure() {
         });
         let Figures { lives, took, commands } = figures;
         println!(
-            "lifecycles in process, {concurrency:>3} at a time   {:>8.0}/s   {:>8.0} commands/s   command p50 {:.1} ms  p99 {:.1} ms   {:.0} us of CPU each",
+            "lifecycles in process, {concurrency:>3} at a time  {:<11} {:>8.0}/s   {:>8.0} commands/s   command p50 {:.1} ms  p99 {:.1} ms   {:.0} us of CPU each",
+            engine.name(),
             lives as f64 / took.as_secs_f64(),
             commands.len() as f64 / took.as_secs_f64(),
             commands.value_at_quantile(0.5) as f64 / 1e3,

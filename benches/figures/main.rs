@@ -1,9 +1,11 @@
-//! The figures of the embedded default, each beside what the same machine does without us in the same minute.
+//! The figures of the embedded default, each beside what the same machine does without us in the same minute; the
+//! journal's and the lifecycles' also of PostgreSQL, if `BAEDAL_BENCH_POSTGRES` names a server.
 //!
 //! `cargo bench` runs all; `cargo bench -- lifecycles` one of them. No figure is a test: machines drift, so compare
 //! the ratios, and only figures of one run.
 
 mod client;
+mod engines;
 mod journal;
 mod lifecycles;
 mod memory;
@@ -26,7 +28,8 @@ fn main() {
         return memory::awake(directory.as_ref());
     }
     let wanted = |name: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == name);
-    println!("baedal on SQLite, {} cores, every answer after its fsync\n", num_cores());
+    let names: Vec<&str> = engines::engines().into_iter().map(engines::Engine::name).collect();
+    println!("baedal on {}, {} cores, every answer after its fsync\n", names.join(" and "), num_cores());
     if wanted("journal") {
         journal::measure();
     }

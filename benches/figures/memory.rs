@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use baedal::order::{CustomerId, OrderId, Party, PaymentMethod};
-use baedal::store::AnswerKey;
+use baedal::store::{AnswerKey, DataPlace};
 use futures_util::StreamExt;
 use futures_util::stream;
 use uuid::Uuid;
@@ -24,7 +24,7 @@ pub(crate) fn measure() {
 }
 
 async fn place_all(directory: &Path) {
-    let (system, threads) = town::start(directory, &town::config()).await;
+    let (system, threads) = town::start(&DataPlace::Directory(directory.to_owned()), &town::config()).await;
     let policy = town::policy();
     stream::iter(0..ORDERS)
         .for_each_concurrent(512, |number| {
@@ -49,7 +49,7 @@ pub(crate) fn awake(directory: &Path) {
         let mut config = town::config();
         // Longer than waking all of them takes, short enough to wait for.
         config.orders.idle_after_s = baedal::config::Secs(15);
-        let (system, threads) = town::start(directory, &config).await;
+        let (system, threads) = town::start(&DataPlace::Directory(directory.to_owned()), &config).await;
         let ready = started.elapsed();
         let live =
             async || system.operations.orders.ask(baedal::actors::TakeCensus).await.map_or(0, |census| census.live);

@@ -10,7 +10,7 @@ use baedal::access::{Role, SigningKey};
 use baedal::config::Config;
 use baedal::http::{Readiness, Services, bind, serve};
 use baedal::order::{OwnerId, Place, Point, StoreId, Text};
-use baedal::store::{CatalogueChange, MenuItem, Shop};
+use baedal::store::{CatalogueChange, DataPlace, MenuItem, Shop};
 use baedal::telemetry::Metrics;
 use hdrhistogram::Histogram;
 use uuid::Uuid;
@@ -141,7 +141,7 @@ fn serve_in_background(data: std::path::PathBuf, config: Config) -> (SocketAddr,
         actix_web::rt::System::new().block_on(async move {
             let listener = bind(config.http.listen).expect("a free port");
             let address = listener.local_addr().expect("it is bound");
-            let (system, _threads) = town::start(&data, &config).await;
+            let (system, _threads) = town::start(&DataPlace::Directory(data), &config).await;
             open_stores(&system).await;
             let key = SigningKey::generate().expect("random numbers");
             let readiness = Readiness::new();

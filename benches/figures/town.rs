@@ -1,6 +1,5 @@
 //! A running system with stores, as every measurement needs it.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use baedal::actors::{self, Clock, System, Threads};
@@ -16,9 +15,8 @@ use uuid::Uuid;
 /// Stores that orders are spread over: some hundred, as in a city, so that all shards are used.
 pub(crate) const STORES: u64 = 200;
 
-pub(crate) async fn start(directory: &Path, config: &Config) -> (System, Threads) {
-    let place = DataPlace::Directory(directory.to_owned());
-    let engine = Engine::open(&place).await.expect("the data directory can be opened");
+pub(crate) async fn start(place: &DataPlace, config: &Config) -> (System, Threads) {
+    let engine = Engine::open(place).await.expect("the data can be opened");
     let sandbox = Arc::new(Sandbox::default());
     actors::start(config, engine, Clock::default(), sandbox, Box::new(|_| {})).await.expect("the system starts")
 }

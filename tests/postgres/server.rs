@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::{Connection, PgConnection};
 
-use crate::helpers::PATIENCE;
-use crate::helpers::servers::left_out;
+use crate::helpers::{PATIENCE, left_out};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres");
 

@@ -8,7 +8,7 @@ mod life;
 mod people;
 mod server;
 #[path = "../../servers/postgres.rs"]
-pub mod servers;
+mod servers;
 mod shops;
 mod verbs;
 
@@ -24,6 +24,8 @@ pub use ledger::Ledger;
 pub use life::Life;
 pub use people::Person;
 pub use server::baedal;
+#[allow(unused_imports, reason = "tests/postgres starts servers of its own")]
+pub use servers::left_out;
 pub use shops::{CUSTOMER_AT, STORE_AT, Shop, item, place};
 
 /// What the servers of these tests keep their data in.
