@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::demo;
 use crate::http::{self, Readiness, Services};
 use crate::providers::payment::Sandbox;
-use crate::store::{DataPlace, Engine};
+use crate::store::{DataPlace, Engine, PostgresPlace};
 use crate::telemetry::{self, Metrics};
 
 /// How long load balancers get to see that this process is not ready before connections are refused.
@@ -30,7 +30,7 @@ pub fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
             "is another server running there? Stop it, or name another address with --listen 127.0.0.1:PORT",
         )?;
         let address = listener.local_addr()?;
-        let engine = open(config).await?;
+        let engine = Engine::open(&place(config)).await?;
         let key = SigningKey::open(&config.data_dir)?;
         let sandbox = Arc::new(Sandbox::open(&config.data_dir.join("sandbox-ledger.jsonl"))?);
         let readiness = Readiness::new();
@@ -66,12 +66,18 @@ pub fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
     })
 }
 
-pub(crate) async fn open(config: &Config) -> anyhow::Result<Engine> {
-    anyhow::ensure!(
-        config.database.url.is_none(),
-        "this build keeps its journal in SQLite only: leave database.url out"
-    );
-    Ok(Engine::open(&DataPlace::Directory(config.data_dir.clone())).await?)
+/// Where the settings say that the data is.
+pub(crate) fn place(config: &Config) -> DataPlace {
+    let database = &config.database;
+    match &database.url {
+        None => DataPlace::Directory(config.data_dir.clone()),
+        Some(url) => DataPlace::Postgres(PostgresPlace {
+            url: url.as_str().to_owned(),
+            statement_timeout: database.statement_timeout_ms.duration(),
+            acquire_timeout: database.acquire_timeout_ms.duration(),
+            readers: database.readers,
+        }),
+    }
 }
 
 async fn told_to_stop() -> anyhow::Result<()> {

@@ -38,7 +38,7 @@ struct Common {
     /// Where the journal and the token key are [default: ./data]
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Where the journal is, if not in the data directory
+    /// A PostgreSQL database for journal and views, in place of SQLite in the data directory
     #[arg(long, global = true, value_name = "URL")]
     database: Option<String>,
     /// How the log is written [default: auto]

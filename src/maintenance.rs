@@ -7,26 +7,30 @@ use std::time::Duration;
 use reqwest::Method;
 
 use crate::actors::{self, Follower, Projector, Rebuilt, Tail, rewound};
-use crate::app::open;
+use crate::app::place;
 use crate::config::Config;
 use crate::running::RunningServer;
-use crate::store::{Engine, OpenError, Reader, Shard};
+use crate::store::{Engine, Onlooker, OpenError, Reader, Shard};
 use crate::verify;
 
-/// Brings the schemas up to date, which opening does, and says so.
+/// Brings the schema up to date, and says so.
 pub fn migrate(config: &Config) -> anyhow::Result<String> {
     actix_web::rt::System::new().block_on(async {
-        drop(open(config).await?);
-        Ok(format!("The schema in {} is up to date.\n", config.data_dir.display()))
+        Engine::migrate(&place(config)).await?;
+        let place = match &config.database.url {
+            None => config.data_dir.display().to_string(),
+            Some(url) => format!("{url:?}"),
+        };
+        Ok(format!("The schema in {place} is up to date.\n"))
     })
 }
 
 /// Checks what the journal can show. The error says how many promises are broken.
 pub fn verify(config: &Config) -> anyhow::Result<String> {
     actix_web::rt::System::new().block_on(async {
-        let engine = open(config).await?;
-        catch_up(&engine).await?;
-        let report = verify::verify(&engine.readers, &engine.views).await?;
+        let data = Engine::attach(&place(config)).await?;
+        catch_up(&data).await?;
+        let report = verify::verify(&data.readers, &data.views).await?;
         if report.broken.is_empty() {
             return Ok(report.to_string());
         }
@@ -38,17 +42,17 @@ pub fn verify(config: &Config) -> anyhow::Result<String> {
 /// Makes the views anew from the journal: here, or by the server that runs on the same data.
 pub fn rebuild_views(config: &Config) -> anyhow::Result<String> {
     actix_web::rt::System::new().block_on(async {
-        match open(config).await {
-            Ok(engine) => {
-                catch_up(&engine).await?;
-                let rebuilt = actors::rebuild_at_rest(&engine.readers, &engine.views, show_progress).await?;
+        match Engine::attach(&place(config)).await {
+            Ok(data) => {
+                catch_up(&data).await?;
+                let rebuilt = actors::rebuild_at_rest(&data.readers, &data.views, show_progress).await?;
                 let Rebuilt { events, checksums, .. } = rebuilt;
                 Ok(rebuild_report(events, &checksums.old, &checksums.new))
             }
-            Err(error) if matches!(error.downcast_ref(), Some(OpenError::InUse { .. })) => {
+            Err(OpenError::InUse { .. } | OpenError::ServerRuns { .. }) => {
                 rebuild_by_the_server(&RunningServer::of(config)?).await
             }
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         }
     })
 }
@@ -88,18 +92,20 @@ fn rebuild_report(events: u64, old: &str, new: &str) -> String {
 }
 
 /// For what a running server does itself, by `route`.
-async fn open_at_rest(config: &Config, route: &str) -> anyhow::Result<Engine> {
-    open(config).await.map_err(|error| match error.downcast_ref() {
-        Some(OpenError::InUse { .. }) => error.context(format!("ask the running server by {route}")),
-        _ => error,
+async fn attach_at_rest(config: &Config, route: &str) -> anyhow::Result<Onlooker> {
+    Engine::attach(&place(config)).await.map_err(|error| match error {
+        OpenError::InUse { .. } | OpenError::ServerRuns { .. } => {
+            anyhow::Error::from(error).context(format!("ask the running server by {route}"))
+        }
+        other => other.into(),
     })
 }
 
 /// How far the Kafka mirror had come when it was stopped.
 pub fn bridge_status(config: &Config) -> anyhow::Result<String> {
     actix_web::rt::System::new().block_on(async {
-        let engine = open_at_rest(config, "GET /v1/operations/kafka").await?;
-        let (cursor, head) = (engine.views.cursor(Reader::KafkaBridge).await?, engine.readers.head().await?);
+        let data = attach_at_rest(config, "GET /v1/operations/kafka").await?;
+        let (cursor, head) = (data.views.cursor(Reader::KafkaBridge).await?, data.readers.head().await?);
         let mut text = String::new();
         let mut lag = 0;
         for mark in head.marks().filter(|mark| mark.position > 0) {
@@ -115,12 +121,12 @@ pub fn bridge_status(config: &Config) -> anyhow::Result<String> {
 /// Lets the next start send everything of a shard from a position on again.
 pub fn rewind_bridge(config: &Config, shard: Shard, from: u64) -> anyhow::Result<String> {
     actix_web::rt::System::new().block_on(async {
-        let engine = open_at_rest(config, "POST /v1/operations/kafka/rewind").await?;
-        let mut cursor = engine.views.cursor(Reader::KafkaBridge).await?;
+        let data = attach_at_rest(config, "POST /v1/operations/kafka/rewind").await?;
+        let mut cursor = data.views.cursor(Reader::KafkaBridge).await?;
         let mirrored = cursor.at(shard);
         let (to, events) = rewound(&cursor, shard, from)?;
         cursor.set(to);
-        engine.views.save_cursor(Reader::KafkaBridge, &cursor).await?;
+        data.views.save_cursor(Reader::KafkaBridge, &cursor).await?;
         let shard = shard.number();
         Ok(format!(
             "The next start with Kafka sends shard {shard} from {from} to {mirrored} again: {events} events, less \
@@ -129,9 +135,9 @@ pub fn rewind_bridge(config: &Config, shard: Shard, from: u64) -> anyhow::Result
     })
 }
 
-async fn catch_up(engine: &Engine) -> anyhow::Result<u64> {
-    let cursor = engine.views.cursor(Reader::OrderView).await?;
-    let follower = Follower::new(Tail::default(), engine.readers.clone(), cursor);
-    let (projector, _) = Projector::new(follower, engine.views.clone());
+async fn catch_up(data: &Onlooker) -> anyhow::Result<u64> {
+    let cursor = data.views.cursor(Reader::OrderView).await?;
+    let follower = Follower::new(Tail::default(), data.readers.clone(), cursor);
+    let (projector, _) = Projector::new(follower, data.views.clone());
     projector.catch_up().await
 }

@@ -55,13 +55,13 @@ pub(crate) fn placement(number: u64, payment_method: PaymentMethod, policy: &Arc
         },
         customer_id: CustomerId(subject(&format!("customer-{}", number % 50_000))),
         policy: policy.clone(),
-        lines: vec![Line {
+        lines: Box::new([Line {
             item_id: item(),
             name: Text::literal("Pyongyang naengmyeon"),
             quantity: 2,
             unit_price: price,
             total: price.times(2).expect("a small amount"),
-        }],
+        }]),
         total: price.times(2).expect("a small amount"),
         destination: Place { text: Text::literal("110 Sejong-daero, Jung-gu"), point, phone: None },
         parcel: None,

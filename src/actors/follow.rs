@@ -77,12 +77,8 @@ impl Follower {
             match self.tail.from(next, limit) {
                 Ok(entries) => {
                     self.next = Some(next + entries.len() as u64);
-                    let fresh: Vec<_> =
-                        entries.into_iter().filter(|entry| !self.cursor.has_passed(entry.last)).collect();
-                    for entry in &fresh {
-                        self.cursor.advance(entry.last);
-                    }
-                    if fresh.is_empty() && self.next < Some(self.tail.end()) {
+                    let fresh = self.take_fresh(entries);
+                    if fresh.is_empty() && self.next.is_none_or(|next| next < self.tail.end()) {
                         continue;
                     }
                     return Ok(fresh);
@@ -90,6 +86,25 @@ impl Follower {
                 Err(FellBehind) => self.next = None,
             }
         }
+    }
+
+    /// Those that the cursor has not passed, up to the first that does not follow on it. An append whose outcome nobody
+    /// could find out may stand in the journal all the same, and is then missing here: from there on the journal itself
+    /// is read.
+    fn take_fresh(&mut self, entries: Vec<Arc<Entry>>) -> Vec<Arc<Entry>> {
+        let mut fresh = Vec::with_capacity(entries.len());
+        for entry in entries.into_iter() {
+            if self.cursor.has_passed(entry.last) {
+                continue;
+            }
+            if entry.first.position > self.cursor.at(entry.first.shard) + 1 {
+                self.next = None;
+                break;
+            }
+            self.cursor.advance(entry.last);
+            fresh.push(entry);
+        }
+        fresh
     }
 
     async fn read_disk(&mut self, limit: usize) -> Result<Vec<Arc<Entry>>, FollowError> {

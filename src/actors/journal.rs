@@ -140,10 +140,18 @@ async fn commit(writer: &mut Writer, appends: &[Append]) -> Result<Vec<Result<Co
     let outcome = match writer.append(appends).await {
         Err(DbError::Unknown(error)) => {
             tracing::warn!(%error, appends = appends.len(), "a commit was not answered: reading what stands in the journal");
-            writer.recover(appends).await.map_err(|error| {
-                tracing::error!(%error, "the journal cannot be read back: the outcome stays unknown");
-                WriteError::Unknown
-            })
+            match writer.recover(appends).await {
+                Ok(results) => {
+                    let written = results.iter().filter(|result| result.is_ok()).count();
+                    let lost = results.len() - written;
+                    tracing::info!(written, lost, "what became of the commit is known");
+                    Ok(results)
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the journal cannot be read back: the outcome stays unknown");
+                    Err(WriteError::Unknown)
+                }
+            }
         }
         Err(error) => {
             tracing::error!(%error, "the journal refused a group of appends");

@@ -1,4 +1,5 @@
-//! Where settings come from: defaults < file < environment < flags, the later one wins.
+//! Where settings come from: defaults < file < environment < flags, the later one wins. Of the environment also
+//! `DATABASE_URL`, which many platforms set, gives way to `BAEDAL__DATABASE__URL`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -50,6 +51,15 @@ impl Config {
             // Opened here first: the library's own message does not say why a file cannot be read.
             std::fs::File::open(&path).map_err(|source| LoadError::Unreadable { path: path.clone(), source })?;
             sources = sources.add_source(File::from(path).format(FileFormat::Toml));
+        }
+        let usual = match &environment {
+            Some(environment) => environment.get("DATABASE_URL").cloned(),
+            None => std::env::var("DATABASE_URL").ok(),
+        };
+        if let Some(url) = usual.filter(|url| !url.is_empty()) {
+            let source =
+                ::config::Config::builder().set_override("database.url", url).and_then(|source| source.build());
+            sources = sources.add_source(source.map_err(LoadError::Unusable)?);
         }
         for key in LITERAL {
             let variable = format!("BAEDAL__{}", key.to_uppercase().replace('.', "__"));
@@ -114,6 +124,20 @@ mod tests {
         assert_eq!(config.http.body_limit_bytes, 2000);
         assert_eq!(config.http.keep_alive_s.0, 9);
         assert_eq!(config.http.workers, Config::default().http.workers);
+    }
+
+    #[test]
+    fn the_address_that_platforms_set_gives_way_to_our_own() {
+        let file = "[database]\nurl = 'postgres://file/x'";
+        let (usual, own) = (("DATABASE_URL", "postgres://usual/x"), ("BAEDAL__DATABASE__URL", "postgres://own/x"));
+        let url = |environment: &[(&str, &str)], flags| {
+            load(file, environment, flags).unwrap().database.url.map(|url| url.as_str().to_owned())
+        };
+        assert_eq!(url(&[], Flags::default()).unwrap(), "postgres://file/x");
+        assert_eq!(url(&[usual], Flags::default()).unwrap(), "postgres://usual/x");
+        assert_eq!(url(&[usual, own], Flags::default()).unwrap(), "postgres://own/x");
+        let flags = Flags { database: Some("postgres://flag/x".into()), ..Flags::default() };
+        assert_eq!(url(&[usual, own], flags).unwrap(), "postgres://flag/x");
     }
 
     #[test]

@@ -87,14 +87,15 @@ section! {
 section! {
     /// Where the journal is kept.
     Database {
-        /// None: SQLite in `data_dir`. Else a URL; its password is never shown.
+        /// None: SQLite in `data_dir`. Else the `postgres://` URL of a PostgreSQL database; its password is never shown.
         url: Option<DatabaseUrl> = None,
-        /// How long one statement may take. Less than the journal's reply time, so that the journal learns the
-        /// outcome before those who wait for it give up.
+        /// How long one statement may take, its way there and back included: the server itself gives it up a quarter
+        /// of a second earlier. Less than the journal's reply time, so that the journal learns the outcome before
+        /// those who wait for it give up.
         statement_timeout_ms: Millis = Millis(1_500),
-        /// How long a query waits for a free connection, for the same reason.
+        /// How long a query waits for a free connection, and for a new one to open, for the same reason.
         acquire_timeout_ms: Millis = Millis(1_000),
-        /// Connections for reading lists and histories. More than cores only queue at the disk.
+        /// Connections for reading histories, and as many again for lists. More than cores only queue at the disk.
         readers: usize = 4,
     }
 }

@@ -78,10 +78,7 @@ impl Server {
             }
             None => Command::new(&self.program),
         };
-        // Nothing of our own settings: a drill is the same wherever it runs.
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BAEDAL")) {
-            command.env_remove(name);
-        }
+        without_our_settings(&mut command);
         command.args(["serve", "--listen", &self.address.to_string(), "--log-format", "json", "--data-dir"]);
         command.arg(self.data_dir()).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         Ok(command)
@@ -121,6 +118,7 @@ impl Server {
     /// `baedal verify` on the data of a server that has stopped: the promises that it finds broken, if any.
     pub(super) fn verify(&self) -> anyhow::Result<Option<String>> {
         let mut command = Command::new(&self.program);
+        without_our_settings(&mut command);
         let said = command.args(["verify", "--data-dir"]).arg(self.data_dir()).output()?;
         let complained = String::from_utf8_lossy(&said.stderr);
         Ok((!said.status.success()).then(|| format!("baedal verify: {}", complained.trim())))
@@ -141,6 +139,13 @@ impl Drop for Server {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+}
+
+/// A drill is the same wherever it runs.
+fn without_our_settings(command: &mut Command) {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BAEDAL")) {
+        command.env_remove(name);
     }
 }
 

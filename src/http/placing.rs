@@ -161,7 +161,7 @@ fn resolve(body: PlaceBody, caller: &Caller, system: &System, now: Timestamp) ->
         store: StoreRef { id: shop.id, name: shop.name.clone(), owner: shop.owner.clone(), point: shop.place.point },
         customer_id: CustomerId(caller.subject.clone()),
         policy: shop.policy.clone(),
-        lines,
+        lines: lines.into(),
         total,
         destination,
         parcel: parcel.flatten(),

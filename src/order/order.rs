@@ -61,7 +61,7 @@ pub struct Placement {
     pub store: StoreRef,
     pub customer_id: CustomerId,
     pub policy: SharedPolicy,
-    pub lines: Vec<Line>,
+    pub lines: Box<[Line]>,
     pub total: Money,
     pub destination: Place,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Answer, Append, Catalogue, CatalogueChange, Committed, Cursor, DbError, NewAnswer, NotAppended, OpenError,
-    OpenStream, Recorded, StreamId, StreamKind, Views, sqlite,
+    OpenStream, PostgresPlace, Recorded, StreamId, StreamKind, Views, postgres, sqlite,
 };
 use crate::order::Timestamp;
 
@@ -18,6 +18,8 @@ use crate::order::Timestamp;
 pub enum DataPlace {
     /// A directory of this process's own, made if missing.
     Directory(PathBuf),
+    /// A database of a server.
+    Postgres(PostgresPlace),
 }
 
 /// Everything that keeps data, opened and checked. Its parts go to whom they belong: the writer to the journal's
@@ -30,16 +32,65 @@ pub struct Engine {
 
 impl Engine {
     /// Opens the database, brings its schema up to date and makes this process its only writer.
+    ///
+    /// A directory that another process uses is refused. A PostgreSQL database is taken over: what had it before is told
+    /// [`DbError::Fenced`] from then on.
     pub async fn open(place: &DataPlace) -> Result<Engine, OpenError> {
-        let DataPlace::Directory(directory) = place;
-        let (writer, readers, views) = sqlite::open(directory).await?;
-        Ok(Engine { writer: Writer::Sqlite(writer), readers: Readers::Sqlite(readers), views: Views::Sqlite(views) })
+        Ok(match place {
+            DataPlace::Directory(directory) => {
+                let (writer, readers, views) = sqlite::open(directory).await?;
+                Engine {
+                    writer: Writer::Sqlite(Box::new(writer)),
+                    readers: Readers::Sqlite(readers),
+                    views: Views::Sqlite(views),
+                }
+            }
+            DataPlace::Postgres(place) => {
+                let (writer, readers, views) = postgres::open(place).await?;
+                Engine {
+                    writer: Writer::Postgres(writer),
+                    readers: Readers::Postgres(readers),
+                    views: Views::Postgres(views),
+                }
+            }
+        })
     }
+
+    /// Opens the database for those who only look and make views anew. Refused while a server runs on it; the journal is
+    /// taken over from nobody.
+    pub async fn attach(place: &DataPlace) -> Result<Onlooker, OpenError> {
+        Ok(match place {
+            DataPlace::Directory(directory) => {
+                let (_, readers, views) = sqlite::open(directory).await?;
+                Onlooker { readers: Readers::Sqlite(readers), views: Views::Sqlite(views), _claim: None }
+            }
+            DataPlace::Postgres(place) => {
+                let (readers, views, claim) = postgres::attach(place).await?;
+                Onlooker { readers: Readers::Postgres(readers), views: Views::Postgres(views), _claim: Some(claim) }
+            }
+        })
+    }
+
+    /// Brings the schema up to date, and nothing else.
+    pub async fn migrate(place: &DataPlace) -> Result<(), OpenError> {
+        match place {
+            DataPlace::Directory(directory) => sqlite::open(directory).await.map(drop),
+            DataPlace::Postgres(place) => postgres::migrate(place).await,
+        }
+    }
+}
+
+/// What [`Engine::attach`] opens. Nobody else attaches as long as it lives.
+pub struct Onlooker {
+    pub readers: Readers,
+    pub views: Views,
+    _claim: Option<postgres::Attached>,
 }
 
 /// The only one that writes the journal. One call at a time, and none of them may be given up half-way.
 pub enum Writer {
-    Sqlite(sqlite::Writer),
+    Sqlite(Box<sqlite::Writer>),
+    Postgres(postgres::Writer),
 }
 
 impl Writer {
@@ -54,6 +105,7 @@ impl Writer {
     pub async fn append(&mut self, batch: &[Append]) -> Result<Vec<Result<Committed, NotAppended>>, DbError> {
         match self {
             Writer::Sqlite(writer) => writer.append(batch).await,
+            Writer::Postgres(writer) => writer.append(batch).await,
         }
     }
 
@@ -65,6 +117,7 @@ impl Writer {
     pub async fn recover(&mut self, batch: &[Append]) -> Result<Vec<Result<Committed, NotAppended>>, DbError> {
         match self {
             Writer::Sqlite(writer) => writer.recover(batch).await,
+            Writer::Postgres(writer) => writer.recover(batch).await,
         }
     }
 
@@ -79,6 +132,7 @@ impl Writer {
     ) -> Result<Result<(), NotAppended>, DbError> {
         match self {
             Writer::Sqlite(writer) => writer.write_catalogue(change, answer).await,
+            Writer::Postgres(writer) => writer.write_catalogue(change, answer).await,
         }
     }
 
@@ -86,6 +140,7 @@ impl Writer {
     pub async fn remember_answer(&mut self, answer: &NewAnswer) -> Result<Result<(), NotAppended>, DbError> {
         match self {
             Writer::Sqlite(writer) => writer.remember_answer(answer).await,
+            Writer::Postgres(writer) => writer.remember_answer(answer).await,
         }
     }
 
@@ -94,6 +149,7 @@ impl Writer {
     pub async fn forget_answers(&mut self, before: Timestamp, limit: usize) -> Result<u64, DbError> {
         match self {
             Writer::Sqlite(writer) => writer.forget_answers(before, limit as i64).await,
+            Writer::Postgres(writer) => writer.forget_answers(before, limit as i64).await,
         }
     }
 
@@ -102,6 +158,7 @@ impl Writer {
     pub async fn checkpoint(&mut self) -> Result<u64, DbError> {
         match self {
             Writer::Sqlite(writer) => writer.checkpoint().await,
+            Writer::Postgres(writer) => writer.checkpoint().await,
         }
     }
 }
@@ -112,6 +169,7 @@ impl Writer {
     pub(crate) fn fail_next_commit(&mut self, fault: super::CommitFault) {
         match self {
             Writer::Sqlite(writer) => writer.fault = Some(fault),
+            Writer::Postgres(writer) => writer.fail_next_commit(fault),
         }
     }
 }
@@ -120,6 +178,7 @@ impl Writer {
 #[derive(Clone)]
 pub enum Readers {
     Sqlite(sqlite::Readers),
+    Postgres(postgres::Readers),
 }
 
 impl Readers {
@@ -140,6 +199,7 @@ impl Readers {
     ) -> Result<Vec<Recorded>, DbError> {
         match self {
             Readers::Sqlite(readers) => readers.stream(stream, after_version, limit as i64).await,
+            Readers::Postgres(readers) => readers.stream(stream, after_version, limit as i64).await,
         }
     }
 
@@ -152,6 +212,7 @@ impl Readers {
     pub async fn after(&self, cursor: &Cursor, limit: usize) -> Result<Vec<Recorded>, DbError> {
         match self {
             Readers::Sqlite(readers) => readers.after(cursor, limit as i64).await,
+            Readers::Postgres(readers) => readers.after(cursor, limit as i64).await,
         }
     }
 
@@ -159,6 +220,7 @@ impl Readers {
     pub async fn head(&self) -> Result<Cursor, DbError> {
         match self {
             Readers::Sqlite(readers) => readers.head().await,
+            Readers::Postgres(readers) => readers.head().await,
         }
     }
 
@@ -166,6 +228,7 @@ impl Readers {
     pub async fn open_streams(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<OpenStream>, DbError> {
         match self {
             Readers::Sqlite(readers) => readers.open_streams(after, limit as i64).await,
+            Readers::Postgres(readers) => readers.open_streams(after, limit as i64).await,
         }
     }
 
@@ -177,6 +240,7 @@ impl Readers {
     ) -> Result<Vec<(OpenStream, Vec<Recorded>)>, DbError> {
         match self {
             Readers::Sqlite(readers) => readers.open_histories(after, limit as i64).await,
+            Readers::Postgres(readers) => readers.open_histories(after, limit as i64).await,
         }
     }
 
@@ -189,6 +253,7 @@ impl Readers {
     ) -> Result<Vec<StreamId>, DbError> {
         match self {
             Readers::Sqlite(readers) => readers.streams_of(kind, after, limit as i64).await,
+            Readers::Postgres(readers) => readers.streams_of(kind, after, limit as i64).await,
         }
     }
 
@@ -196,6 +261,7 @@ impl Readers {
     pub async fn catalogue(&self) -> Result<Catalogue, DbError> {
         match self {
             Readers::Sqlite(readers) => readers.catalogue().await,
+            Readers::Postgres(readers) => readers.catalogue().await,
         }
     }
 
@@ -203,6 +269,7 @@ impl Readers {
     pub async fn answer(&self, key: Uuid) -> Result<Option<Answer>, DbError> {
         match self {
             Readers::Sqlite(readers) => readers.answer(key).await,
+            Readers::Postgres(readers) => readers.answer(key).await,
         }
     }
 }

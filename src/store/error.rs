@@ -40,10 +40,32 @@ pub enum OpenError {
     SchemaTooNew { file: PathBuf },
     #[error("{} is damaged ({what}): restore it from a backup", .file.display())]
     Damaged { file: PathBuf, what: String },
-    #[error("{} has dealt with events that the journal does not have: move it away and rebuild the views", .file.display())]
-    ViewsAhead { file: PathBuf },
+    #[error("{} has dealt with events that the journal does not have: {remedy}", .file.display())]
+    ViewsAhead { file: PathBuf, remedy: &'static str },
     #[error("{} cannot be opened: look at the cause and start again", .file.display())]
     Failed { file: PathBuf, source: sqlx::Error },
     #[error("{} cannot be brought up to date: look at the cause and start again", .file.display())]
     NotMigrated { file: PathBuf, source: sqlx::migrate::MigrateError },
+    #[error("the address of the database is none: postgres://USER:PASSWORD@HOST:PORT/DATABASE")]
+    NoAddress,
+    #[error("the database {database} cannot be reached: look whether the server runs and the address is right")]
+    Unreachable { database: String, source: sqlx::Error },
+    #[error("the database {database} does not let {user} in: look at the name and the password")]
+    NotLetIn { database: String, user: String, source: sqlx::Error },
+    #[error("there is no database {name} at {database}: create it, or name another one")]
+    NoDatabase { database: String, name: String, source: sqlx::Error },
+    #[error("{user} may not make tables in {database}: make it the owner of the database")]
+    NotAllowed { database: String, user: String, source: sqlx::Error },
+    #[error("the server is PostgreSQL {found}: {wanted} or later is needed")]
+    ServerTooOld { found: String, wanted: i32 },
+    #[error("{database} is a standby, which may only be read: name the primary")]
+    Standby { database: String },
+    #[error("{database} may lose what was acknowledged ({setting} is {found}): switch {setting} on")]
+    LosesData { database: String, setting: &'static str, found: String },
+    #[error("the schema in {database} is older than this program: run baedal migrate")]
+    SchemaTooOld { database: String },
+    #[error("a server runs on {database}: stop it first")]
+    ServerRuns { database: String },
+    #[error("cannot start a thread")]
+    NoThread { source: io::Error },
 }

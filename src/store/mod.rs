@@ -4,22 +4,25 @@
 //! cursors, the catalogue. Not decided here: what an event means; `type` and `data` pass through as text.
 //! Callers are `actors` (writes) and read queries of `http`.
 
+mod batch;
 mod catalogue;
 #[cfg(test)]
 mod conformance;
 mod engine;
 mod error;
 mod journal;
+mod postgres;
 mod sqlite;
 mod views;
 
 pub use catalogue::{Catalogue, CatalogueChange, MenuItem, Shop, StoreRider};
-pub use engine::{DataPlace, Engine, Readers, Writer};
+pub use engine::{DataPlace, Engine, Onlooker, Readers, Writer};
 pub use error::{DbError, OpenError};
 pub use journal::{
     Answer, AnswerKey, Append, BadPosition, Committed, Cursor, Due, NewAnswer, NewEvent, NotAppended, OpenStream,
     Position, Recorded, SHARDS, Shard, StreamId, StreamKind,
 };
+pub use postgres::PostgresPlace;
 #[cfg(test)]
 pub(crate) use sqlite::CommitFault;
 pub use views::{

@@ -6,7 +6,7 @@
 
 use crate::order::{CustomerId, ItemId, OrderId, RiderId, StoreId, Timestamp};
 
-use super::{Cursor, DbError, sqlite};
+use super::{Cursor, DbError, postgres, sqlite};
 
 /// Who reads the journal and keeps a cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -136,6 +136,7 @@ pub struct MessageFilter {
 /// Views that have just been swapped. Holds the old ones, and how the new ones stood at that moment.
 pub enum Swapped {
     Sqlite(sqlite::Swapped),
+    Postgres(postgres::Swapped),
 }
 
 impl Swapped {
@@ -143,6 +144,7 @@ impl Swapped {
     pub async fn checksums(self) -> Result<Checksums, DbError> {
         match self {
             Swapped::Sqlite(swapped) => swapped.checksums().await,
+            Swapped::Postgres(swapped) => swapped.checksums().await,
         }
     }
 }
@@ -164,6 +166,7 @@ impl Checksums {
 #[derive(Clone)]
 pub enum Views {
     Sqlite(sqlite::Views),
+    Postgres(postgres::Views),
 }
 
 impl Views {
@@ -171,6 +174,7 @@ impl Views {
     pub async fn save_orders(&self, orders: &[OrderRow], stock: &[StockRow], cursor: &Cursor) -> Result<(), DbError> {
         match self {
             Views::Sqlite(views) => views.save_orders(orders, stock, cursor).await,
+            Views::Postgres(views) => views.save_orders(orders, stock, cursor).await,
         }
     }
 
@@ -178,6 +182,7 @@ impl Views {
     pub async fn save_messages(&self, messages: &[MessageRow], cursor: &Cursor) -> Result<(), DbError> {
         match self {
             Views::Sqlite(views) => views.save_messages(messages, cursor).await,
+            Views::Postgres(views) => views.save_messages(messages, cursor).await,
         }
     }
 
@@ -185,6 +190,7 @@ impl Views {
     pub async fn save_cursor(&self, reader: Reader, cursor: &Cursor) -> Result<(), DbError> {
         match self {
             Views::Sqlite(views) => views.save_cursor(reader, cursor).await,
+            Views::Postgres(views) => views.save_cursor(reader, cursor).await,
         }
     }
 
@@ -192,6 +198,7 @@ impl Views {
     pub async fn cursor(&self, reader: Reader) -> Result<Cursor, DbError> {
         match self {
             Views::Sqlite(views) => views.cursor(reader).await,
+            Views::Postgres(views) => views.cursor(reader).await,
         }
     }
 
@@ -200,6 +207,7 @@ impl Views {
     pub async fn begin_rebuild(&self) -> Result<(), DbError> {
         match self {
             Views::Sqlite(views) => views.begin_rebuild().await,
+            Views::Postgres(views) => views.begin_rebuild().await,
         }
     }
 
@@ -207,6 +215,7 @@ impl Views {
     pub async fn save_rebuilt(&self, orders: &[OrderRow], stock: &[StockRow]) -> Result<(), DbError> {
         match self {
             Views::Sqlite(views) => views.save_rebuilt(orders, stock).await,
+            Views::Postgres(views) => views.save_rebuilt(orders, stock).await,
         }
     }
 
@@ -215,6 +224,7 @@ impl Views {
     pub async fn swap_in_rebuilt(&self) -> Result<Swapped, DbError> {
         match self {
             Views::Sqlite(views) => views.swap_in_rebuilt().await.map(Swapped::Sqlite),
+            Views::Postgres(views) => views.swap_in_rebuilt().await.map(Swapped::Postgres),
         }
     }
 
@@ -222,6 +232,7 @@ impl Views {
     pub async fn order(&self, order: OrderId) -> Result<Option<OrderRow>, DbError> {
         match self {
             Views::Sqlite(views) => views.order(order).await,
+            Views::Postgres(views) => views.order(order).await,
         }
     }
 
@@ -235,6 +246,7 @@ impl Views {
     ) -> Result<Vec<OrderRow>, DbError> {
         match self {
             Views::Sqlite(views) => views.my_page(customer, live, after, limit as i64).await,
+            Views::Postgres(views) => views.my_page(customer, live, after, limit as i64).await,
         }
     }
 
@@ -248,6 +260,7 @@ impl Views {
     ) -> Result<Vec<OrderRow>, DbError> {
         match self {
             Views::Sqlite(views) => views.store_board(store, status, after, limit as i64).await,
+            Views::Postgres(views) => views.store_board(store, status, after, limit as i64).await,
         }
     }
 
@@ -255,6 +268,7 @@ impl Views {
     pub async fn offered(&self, after: Option<PageMark>, limit: usize) -> Result<Vec<OrderRow>, DbError> {
         match self {
             Views::Sqlite(views) => views.offered(after, limit as i64).await,
+            Views::Postgres(views) => views.offered(after, limit as i64).await,
         }
     }
 
@@ -262,6 +276,7 @@ impl Views {
     pub async fn attention(&self, after: Option<PageMark>, limit: usize) -> Result<Vec<OrderRow>, DbError> {
         match self {
             Views::Sqlite(views) => views.attention(after, limit as i64).await,
+            Views::Postgres(views) => views.attention(after, limit as i64).await,
         }
     }
 
@@ -274,6 +289,7 @@ impl Views {
     ) -> Result<Vec<MessageRow>, DbError> {
         match self {
             Views::Sqlite(views) => views.messages(filter, after, limit as i64).await,
+            Views::Postgres(views) => views.messages(filter, after, limit as i64).await,
         }
     }
 
@@ -281,6 +297,7 @@ impl Views {
     pub async fn stock_levels(&self, store: StoreId) -> Result<Vec<StockRow>, DbError> {
         match self {
             Views::Sqlite(views) => views.stock_levels(store).await,
+            Views::Postgres(views) => views.stock_levels(store).await,
         }
     }
 }

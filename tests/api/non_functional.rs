@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::helpers::{Feed, Life, Options, TestApp, baedal, wait_until};
+use crate::helpers::{Feed, Life, Options, TestApp, wait_until};
 
 /// A server whose placements do not wait long for what is down.
 fn impatient() -> Options {
@@ -212,7 +212,7 @@ async fn n7_lists_are_a_view_that_can_be_made_anew_and_shows_what_its_reader_has
     app.restart();
     let shown = lists(&app, &life).await;
     app.stop();
-    let rebuilt = baedal().args(["rebuild-views", "--data-dir"]).arg(app.data_dir()).output().unwrap();
+    let rebuilt = app.baedal(&["rebuild-views"]).output().unwrap();
     assert!(rebuilt.status.success(), "{}", String::from_utf8_lossy(&rebuilt.stderr));
     app.start_again();
     assert_eq!(lists(&app, &life).await, shown);

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::helpers::{Feed, Life, TestApp, baedal, wait_until};
+use crate::helpers::{Feed, Life, TestApp, wait_until};
 
 /// Lives that go on until they are told to end, each order noted.
 async fn order_meanwhile(app: &TestApp, life: &Life, until: &tokio::sync::watch::Receiver<bool>) -> Vec<String> {
@@ -74,18 +74,16 @@ async fn the_command_works_beside_a_server_and_without_one() {
     let mut app = TestApp::start().await;
     let life = Life::at(&app, "store_delivered").await;
     life.place(&app).await;
-    let (data, address) = (app.data_dir(), app.address().to_string());
-    let rebuild = || {
-        let mut command = baedal();
-        command.arg("rebuild-views").arg("--data-dir").arg(&data).args(["--listen", &address]);
-        let output = command.output().expect("the program runs");
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        said
-    };
-    let beside = rebuild();
+    let address = app.address().to_string();
+    let beside = rebuild(&app, &address);
     app.stop();
-    for said in [beside, rebuild()] {
+    for said in [beside, rebuild(&app, &address)] {
         assert!(said.contains("the same rows as before"), "{said}");
     }
+}
+
+fn rebuild(app: &TestApp, address: &str) -> String {
+    let output = app.baedal(&["rebuild-views", "--listen", address]).output().expect("the program runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use crate::helpers::{TestApp, baedal};
+use crate::helpers::{Engine, TestApp, baedal, engine};
 
 fn fails_with_one_line(output: Output) -> String {
     assert!(!output.status.success(), "it should not have started");
@@ -15,12 +15,31 @@ fn fails_with_one_line(output: Output) -> String {
 #[tokio::test]
 async fn a_second_process_on_the_same_data_is_refused_in_one_clear_line() {
     let app = TestApp::start().await;
-    for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["verify"], &["rebuild-views"]] {
-        let second = baedal().args(command).arg("--data-dir").arg(app.data_dir()).output().unwrap();
-        let line = fails_with_one_line(second);
-        assert!(line.contains("another") && line.contains(&app.data_dir().display().to_string()), "{line}");
+    let (refused, reason) = match engine() {
+        Engine::Sqlite => (vec![&["verify"][..], &["serve", "--listen", "127.0.0.1:0"]], "another"),
+        // A second server would take the database over: tests/postgres has that.
+        Engine::Postgres => (vec![&["verify"][..]], "a server runs on"),
+    };
+    for command in refused {
+        let line = fails_with_one_line(app.baedal(command).output().unwrap());
+        assert!(line.contains(reason), "{line}");
     }
     app.open("/readyz").await.ok();
+    app.store("retail").await;
+}
+
+#[tokio::test]
+async fn migrating_leaves_everything_as_it_is() {
+    let mut app = TestApp::start().await;
+    app.store("retail").await;
+    app.stop();
+    for _ in 0..2 {
+        let migrated = app.baedal(&["migrate"]).output().unwrap();
+        let said = String::from_utf8_lossy(&migrated.stdout).into_owned();
+        assert!(migrated.status.success() && said.contains("is up to date"), "{said}");
+    }
+    app.start_again();
+    assert_eq!(app.open("/v1/stores?near=37.5663,126.9779&radius_m=50").await.items().len(), 1);
 }
 
 #[tokio::test]

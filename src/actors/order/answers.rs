@@ -50,6 +50,8 @@ pub(super) fn fold(id: OrderId, history: &[Recorded]) -> Result<(Option<Arc<Orde
             Some(_) | None => answered.push(this),
         }
     }
+    // Most orders wait for a long time before the next one.
+    answered.shrink_to_fit();
     Ok((order, answered))
 }
 

@@ -165,13 +165,13 @@ fn placement() -> SharedPlacement {
         },
         customer_id: CustomerId(subject("alice")),
         policy: Arc::new(ServicePolicy::preset(Preset::FoodDelivery)),
-        lines: vec![Line {
+        lines: Box::new([Line {
             item_id: crate::order::ItemId::new(Uuid::from_u128(2)),
             name: Text::literal("Naengmyeon"),
             quantity: 2,
             unit_price: price,
             total: price.times(2).unwrap(),
-        }],
+        }]),
         total: price.times(2).unwrap(),
         destination: Place { text: text("1 Sejong-daero"), point, phone: None },
         parcel: None,

@@ -100,13 +100,13 @@ pub(crate) fn placement(preset: Preset) -> Placement {
         },
         customer_id: CustomerId(subject("alice")),
         policy: Arc::new(policy),
-        lines: vec![Line {
+        lines: Box::new([Line {
             item_id: ITEM,
             name: text("soup"),
             quantity: 2,
             unit_price: won(12_000),
             total: won(24_000),
-        }],
+        }]),
         total: won(24_000),
         destination: place("5 Sejong-daero", 37.5045),
         parcel,

@@ -9,28 +9,56 @@ mod opening;
 mod reading;
 mod viewing;
 
+#[path = "../../../tests/servers/postgres.rs"]
+#[allow(dead_code, unreachable_pub)]
+pub(super) mod servers;
+
 use std::path::Path;
 
 use uuid::Uuid;
 
+use self::servers::Database;
 use super::{
-    AnswerKey, Append, DataPlace, Due, Engine, NewEvent, OpenError, Readers, Recorded, Shard, StreamId, StreamKind,
-    Writer,
+    AnswerKey, Append, DataPlace, Due, Engine, NewEvent, OpenError, PostgresPlace, Readers, Recorded, Shard, StreamId,
+    StreamKind, Writer,
 };
 use crate::order::{CommandId, StoreId, Timestamp};
 
 /// A database of one test's own, gone with it.
-pub(super) struct Place {
-    directory: tempfile::TempDir,
+pub(super) enum Place {
+    Directory(tempfile::TempDir),
+    Database(Database),
 }
 
 impl Place {
     pub(super) fn fresh() -> Self {
-        Self { directory: tempfile::tempdir().unwrap() }
+        Place::Directory(tempfile::tempdir().unwrap())
+    }
+
+    /// None: whoever runs the tests leaves these out.
+    pub(super) fn fresh_postgres() -> Option<Self> {
+        Some(Place::Database(Database::create()?))
+    }
+
+    pub(super) fn data(&self) -> DataPlace {
+        match self {
+            Place::Directory(directory) => DataPlace::Directory(directory.path().to_owned()),
+            Place::Database(database) => DataPlace::Postgres(PostgresPlace::new(&database.url)),
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
-        self.directory.path()
+        match self {
+            Place::Directory(directory) => directory.path(),
+            Place::Database(_) => unreachable!("a test of files"),
+        }
+    }
+
+    pub(super) fn url(&self) -> &str {
+        match self {
+            Place::Directory(_) => unreachable!("a test of a server"),
+            Place::Database(database) => &database.url,
+        }
     }
 
     pub(super) async fn open(&self) -> Engine {
@@ -38,16 +66,18 @@ impl Place {
     }
 
     pub(super) async fn try_open(&self) -> Result<Engine, OpenError> {
-        Self::at(self.path()).await
+        Engine::open(&self.data()).await
     }
 
     pub(super) async fn at(directory: &Path) -> Result<Engine, OpenError> {
         Engine::open(&DataPlace::Directory(directory.to_owned())).await
     }
 
-    /// A second process that somehow got past the lock.
+    /// A second process that writes: with files, one that somehow got past the lock.
     pub(super) async fn break_in(&self) -> Engine {
-        std::fs::remove_file(self.directory.path().join("lock")).unwrap();
+        if let Place::Directory(directory) = self {
+            std::fs::remove_file(directory.path().join("lock")).unwrap();
+        }
         self.open().await
     }
 }
@@ -60,6 +90,16 @@ macro_rules! on_every_engine {
                 #[tokio::test]
                 async fn $promise() {
                     super::$promise(super::Place::fresh()).await;
+                }
+            )*
+        }
+
+        mod on_postgres {
+            $(
+                #[tokio::test]
+                async fn $promise() {
+                    let Some(place) = super::Place::fresh_postgres() else { return };
+                    super::$promise(place).await;
                 }
             )*
         }

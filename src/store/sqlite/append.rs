@@ -13,21 +13,15 @@ use sqlx::{Sqlite, query::Query};
 use super::Writer;
 use super::batch_texts::{ROWS, Text};
 use super::classify::Stop;
-use super::judge::{judge, malformed};
+use super::judge::judge;
 use super::writer::check_epoch;
 use crate::crash;
 use crate::order::Timestamp;
+use crate::store::batch::{MILESTONE, Verdicts, malformed};
 use crate::store::{Append, Committed, DbError, Due, NewEvent, NotAppended, Position, SHARDS};
-
-/// For each member of a batch why it is left out, if it is.
-pub(super) type Verdicts = Vec<Option<NotAppended>>;
 
 /// The next position of each shard.
 pub(super) type NextPositions = [u64; SHARDS];
-
-/// A milestone is set by the batch that reaches the next multiple of this. A reader looks in vain at so many events
-/// at most, and a batch; a milestone takes about 400 bytes.
-const MILESTONE: u64 = 256;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Look {

@@ -9,58 +9,19 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 use uuid::Uuid;
 
-use super::append::Verdicts;
 use super::classify::Stop;
 use super::read::answer_from;
-use crate::store::{Answer, Append, NotAppended};
+use crate::store::batch::{self, Held, Verdicts};
+use crate::store::{Answer, Append};
 
-/// The largest event, in bytes: a Kafka broker takes 1 MiB by default, and the mirror must never be stuck on one.
-const MAX_EVENT: usize = 64 * 1024;
-
-/// What is wrong with an append whatever the journal holds.
-pub(super) fn malformed(append: &Append) -> Option<NotAppended> {
-    if append.events.is_empty() {
-        return Some(NotAppended::Empty);
-    }
-    let large = append.events.iter().find(|event| event.data.len() > MAX_EVENT)?;
-    Some(NotAppended::TooLarge { name: large.name, bytes: large.data.len() })
-}
-
-/// Walks the batch in order and gives each member the answer it would have got if it had come alone, with one
-/// exception: a member that was decided on the events of a refused one is refused too, even if someone else's
-/// event has taken that version. Its decision was made on a history that does not exist.
+/// Adds the verdicts that the tables give to those that were known before.
 pub(super) async fn judge(
     connection: &mut SqliteConnection,
     batch: &[Append],
     verdicts: &mut Verdicts,
 ) -> Result<(), Stop> {
-    let mut versions = versions(connection, batch).await?;
-    let mut answers = answers(connection, batch).await?;
-    let mut never_made: HashSet<(Uuid, u32)> = HashSet::new();
-    for (append, verdict) in batch.iter().zip(verdicts) {
-        let stream = append.stream.id;
-        let version = versions.entry(stream).or_insert(0);
-        let makes = append.expected_version + append.events.len() as u32;
-        if verdict.is_none() {
-            *verdict = if let Some(answer) = append.answer.and_then(|answer| answers.get(&answer.key)) {
-                Some(NotAppended::AnsweredBefore(answer.clone()))
-            } else if append.expected_version != *version || never_made.contains(&(stream, *version)) {
-                Some(NotAppended::VersionConflict)
-            } else {
-                None
-            };
-        }
-        if verdict.is_some() {
-            never_made.insert((stream, makes));
-            continue;
-        }
-        *version = makes;
-        never_made.remove(&(stream, makes));
-        if let Some(answer) = append.answer {
-            let made = Answer::Stream { fingerprint: answer.fingerprint, id: stream, version: makes };
-            answers.insert(answer.key, made);
-        }
-    }
+    let held = Held { versions: versions(connection, batch).await?, answers: answers(connection, batch).await? };
+    batch::judge(batch, verdicts, held);
     Ok(())
 }
 

@@ -254,7 +254,8 @@ async fn check_cursors(views: &Views, readers: &Readers, file: &Path) -> Result<
     for reader in [Reader::OrderView, Reader::Messages, Reader::KafkaBridge] {
         let cursor = views.cursor(reader).await.map_err(unread)?;
         if cursor.marks().any(|mark| !head.has_passed(mark)) {
-            return Err(OpenError::ViewsAhead { file: file.to_owned() });
+            let remedy = "move it away and rebuild the views";
+            return Err(OpenError::ViewsAhead { file: file.to_owned(), remedy });
         }
     }
     Ok(())

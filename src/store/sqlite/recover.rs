@@ -3,16 +3,14 @@
 //! The epoch moves on first: that transaction needs the write lock, so it waits until the lost one has
 //! ended, and whatever of this writer could still arrive is fenced off. What the journal says then is final.
 
-use std::collections::HashMap;
-
 use sqlx::sqlite::SqliteConnection;
 use uuid::Uuid;
 
 use super::Writer;
 use super::classify::{Stop, is_full};
-use super::judge::malformed;
 use super::read::{number, position, uuid};
-use crate::store::{Append, Committed, DbError, NotAppended, Position, SHARDS};
+use crate::store::batch::{Found, fate};
+use crate::store::{Append, Committed, DbError, NotAppended, SHARDS};
 
 impl Writer {
     pub(crate) async fn recover(&mut self, batch: &[Append]) -> Result<Vec<Result<Committed, NotAppended>>, DbError> {
@@ -31,11 +29,9 @@ impl Writer {
             (Err(Stop::Failed(DbError::Unknown(error))), Some(found)) if is_full(&error) => found,
             (Err(stop), _) => return Err(stop.into_error()),
         };
-        Ok(batch.iter().map(|append| outcome(append, &found)).collect())
+        Ok(batch.iter().map(|append| fate(append, &found)).collect())
     }
 }
-
-type Found = HashMap<(Uuid, u32), (Uuid, Position)>;
 
 /// The owner's name decides, not the epoch: if the commit of an earlier recovery was lost too, the rows
 /// carry an epoch that this writer never heard of, and still its name.
@@ -65,18 +61,4 @@ async fn first_events(connection: &mut SqliteConnection, batch: &[Append]) -> Re
         found.insert((stream, number(&row, 1)?), (command, position(&row, 3)?));
     }
     Ok(found)
-}
-
-/// An append is all there or not at all, so its first event stands for it.
-fn outcome(append: &Append, found: &Found) -> Result<Committed, NotAppended> {
-    if let Some(wrong) = malformed(append) {
-        return Err(wrong);
-    }
-    match found.get(&(append.stream.id, append.expected_version + 1)) {
-        Some(&(command, first)) if command == append.command.uuid() => {
-            let last = Position { position: first.position + append.events.len() as u64 - 1, ..first };
-            Ok(Committed { first, last })
-        }
-        Some(_) | None => Err(NotAppended::DidNotHappen),
-    }
 }

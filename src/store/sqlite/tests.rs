@@ -50,7 +50,7 @@ async fn the_sqlite_in_this_program_does_not_lose_commits() {
 async fn the_files_are_written_as_the_journal_demands() {
     let place = Place::fresh();
     let mut engine = place.open().await;
-    let Writer::Sqlite(writer) = &mut engine.writer;
+    let Writer::Sqlite(writer) = &mut engine.writer else { unreachable!() };
     let mut connection = writer.begin().await.unwrap();
     for (pragma, wanted) in [("pragma synchronous", 2), ("pragma wal_autocheckpoint", 1000), ("pragma query_only", 0)] {
         let found: i64 = sqlx::query_scalar(pragma).fetch_one(&mut connection).await.unwrap();
@@ -78,7 +78,7 @@ async fn nobody_else_may_look_at_the_files() {
 async fn a_reader_cannot_write() {
     let place = Place::fresh();
     let engine = place.open().await;
-    let crate::store::Readers::Sqlite(readers) = &engine.readers;
+    let crate::store::Readers::Sqlite(readers) = &engine.readers else { unreachable!() };
     let written = sqlx::query("update shards set epoch = 9").execute(&readers.pool).await;
     assert!(matches!(super::classify::definite(written.unwrap_err()), DbError::ReadOnly(_)));
 }
@@ -90,6 +90,18 @@ async fn a_setting_that_did_not_take_is_refused() {
     let mut connection = SqliteConnectOptions::new().filename(&path).create_if_missing(true).connect().await.unwrap();
     let check = super::open::check_pragma(&mut connection, &path, "pragma journal_mode", ("journal_mode", "wal"));
     assert!(matches!(check.await, Err(OpenError::NotDurable { found, .. }) if found == "delete"));
+}
+
+#[tokio::test]
+async fn a_second_process_is_refused() {
+    let place = Place::fresh();
+    let engine = place.open().await;
+    assert!(matches!(place.try_open().await, Err(OpenError::InUse { .. })));
+    let views = engine.views.clone();
+    drop(engine);
+    assert!(matches!(place.try_open().await, Err(OpenError::InUse { .. })), "someone still looks at the views");
+    drop(views);
+    place.open().await;
 }
 
 #[tokio::test]
@@ -204,7 +216,7 @@ async fn an_error_at_commit_is_definite_only_after_a_rollback() {
     let mut engine = place.open().await;
     limit_pages(&mut engine.writer, 1).await;
     let full = async |writer: &mut Writer| {
-        let Writer::Sqlite(writer) = writer;
+        let Writer::Sqlite(writer) = writer else { unreachable!() };
         let mut connection = writer.begin().await.unwrap();
         let blow_up = "insert into milestones (id, marks) values (1, hex(zeroblob(100000)))";
         sqlx::query(blow_up).execute(&mut connection).await.unwrap_err()
@@ -220,7 +232,7 @@ async fn milestones_say_where_the_shards_stood() {
     let place = Place::fresh();
     with_events(&place, 20).await;
     let engine = place.open().await;
-    let crate::store::Readers::Sqlite(readers) = &engine.readers;
+    let crate::store::Readers::Sqlite(readers) = &engine.readers else { unreachable!() };
     let milestones: Vec<(i64, String)> =
         sqlx::query_as("select id, marks from milestones order by id").fetch_all(&readers.pool).await.unwrap();
     assert_eq!(milestones.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [300, 550, 800], "batches of 50 past 256s");
@@ -238,7 +250,7 @@ async fn milestones_say_where_the_shards_stood() {
 
 /// SQLite does not go below the number of pages that there are, so 1 means: not one more.
 async fn limit_pages(writer: &mut Writer, pages: u32) {
-    let Writer::Sqlite(writer) = writer;
+    let Writer::Sqlite(writer) = writer else { unreachable!() };
     let mut connection = writer.begin().await.unwrap();
     let limit = sqlx::AssertSqlSafe(format!("pragma max_page_count = {pages}"));
     sqlx::query(limit).execute(&mut connection).await.unwrap();
@@ -250,7 +262,7 @@ async fn a_call_that_was_given_up_half_way_leaves_nothing_behind() {
     let place = Place::fresh();
     let mut engine = place.open().await;
     {
-        let Writer::Sqlite(writer) = &mut engine.writer;
+        let Writer::Sqlite(writer) = &mut engine.writer else { unreachable!() };
         let mut connection = writer.begin().await.unwrap();
         sqlx::query("update shards set next_position = 100").execute(&mut connection).await.unwrap();
     }

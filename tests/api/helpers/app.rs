@@ -4,19 +4,25 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::server::{Server, VerifyReport};
-use super::{Answer, PATIENCE, Person};
+use super::server::{Server, VerifyReport, baedal};
+use super::servers::Database;
+use super::{Answer, Engine, PATIENCE, Person, engine};
 
 /// How the server of a test differs from an ordinary one.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     environment: BTreeMap<String, String>,
+    errors_expected: bool,
 }
+
+/// The variable that names a database.
+const DATABASE: &str = "BAEDAL__DATABASE__URL";
 
 impl Options {
     /// Sets `section.key`, as `baedal config show` names it.
@@ -29,6 +35,13 @@ impl Options {
     /// Aborts the process at the given visit of a crash point, counted from the start.
     pub fn crash_at(mut self, point: &str, visit: u32) -> Self {
         self.environment.insert("BAEDAL_CRASH_AT".into(), format!("{point}:{visit}"));
+        self
+    }
+
+    /// The test makes the server log errors; a panic is still none that anyone expects.
+    #[allow(dead_code, reason = "tests/postgres breaks databases")]
+    pub fn expect_errors(mut self) -> Self {
+        self.errors_expected = true;
         self
     }
 
@@ -63,6 +76,7 @@ impl Options {
 pub struct TestApp {
     server: Option<Server>,
     directory: TempDir,
+    database: Option<Database>,
     options: Options,
     client: Client,
     pub admin: Person,
@@ -75,9 +89,14 @@ impl TestApp {
 
     pub async fn with(options: Options) -> Self {
         let directory = tempfile::tempdir().expect("the system has room for a directory");
+        let database = match engine() {
+            _ if options.environment.contains_key(DATABASE) => None,
+            Engine::Sqlite => None,
+            Engine::Postgres => Some(Database::create().expect("the engine of these tests cannot be left out")),
+        };
         let client = Client::builder().timeout(PATIENCE).build().expect("the client needs nothing");
         let nobody = Person { role: "admin", sub: String::new(), token: String::new() };
-        let mut app = Self { server: None, directory, options, client, admin: nobody };
+        let mut app = Self { server: None, directory, database, options, client, admin: nobody };
         app.start_again();
         app.admin = app.person("admin", "ops").await;
         app
@@ -92,7 +111,9 @@ impl TestApp {
     pub fn starts_again(&mut self) -> bool {
         assert!(self.server.is_none(), "a server is running");
         let log = self.directory.path().join("server.log");
-        self.server = Server::start(&self.data_dir(), &log, &self.options.environment());
+        let mut environment = self.options.environment();
+        environment.extend(self.database_setting());
+        self.server = Server::start(&self.data_dir(), &log, &environment);
         self.server.is_some()
     }
 
@@ -143,11 +164,24 @@ impl TestApp {
         let status = server.wait();
         assert!(status.success(), "the server ended with {status}:\n{}", server.log());
         self.check_log(&server.log());
-        VerifyReport::of(&self.data_dir())
+        VerifyReport::of(&mut self.baedal(&["verify"]))
+    }
+
+    /// The program, to do something else with the data of this server.
+    pub fn baedal(&self, arguments: &[&str]) -> Command {
+        let mut command = baedal();
+        command.args(arguments).arg("--data-dir").arg(self.data_dir()).envs(self.database_setting());
+        command
+    }
+
+    fn database_setting(&self) -> Option<(String, String)> {
+        let url = self.database.as_ref().map(|database| &database.url);
+        Some((DATABASE.to_owned(), url.or(self.options.environment.get(DATABASE))?.clone()))
     }
 
     fn check_log(&self, log: &str) {
-        let suspicious = |line: &&str| line.contains("\"level\":\"ERROR\"") || line.contains("panicked");
+        let is_error = |line: &str| !self.options.errors_expected && line.contains("\"level\":\"ERROR\"");
+        let suspicious = |line: &&str| is_error(line) || line.contains("panicked");
         let found: Vec<&str> = log.lines().filter(suspicious).collect();
         assert!(found.is_empty(), "the server logged errors:\n{}", found.join("\n"));
     }

@@ -7,6 +7,8 @@ mod ledger;
 mod life;
 mod people;
 mod server;
+#[path = "../../servers/postgres.rs"]
+pub mod servers;
 mod shops;
 mod verbs;
 
@@ -23,6 +25,22 @@ pub use life::Life;
 pub use people::Person;
 pub use server::baedal;
 pub use shops::{CUSTOMER_AT, STORE_AT, Shop, item, place};
+
+/// What the servers of these tests keep their data in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// SQLite, unless `BAEDAL_TEST_ENGINE` says `postgres`. Then `BAEDAL_TEST_POSTGRES` says where.
+pub fn engine() -> Engine {
+    match std::env::var("BAEDAL_TEST_ENGINE").as_deref() {
+        Err(_) | Ok("" | "sqlite") => Engine::Sqlite,
+        Ok("postgres") => Engine::Postgres,
+        Ok(other) => panic!("BAEDAL_TEST_ENGINE is {other}: it can be sqlite or postgres"),
+    }
+}
 
 /// How long anything may take before a test gives up: far above what is ever needed, so that a busy machine fails
 /// no test, and bounded, so that a bug ends.

@@ -1,0 +1,65 @@
+//! Answers that are a status and a body, and forgetting old ones.
+
+use sqlx::postgres::PgRow;
+use uuid::Uuid;
+
+use super::classify::{Failure, Outcome};
+use super::read::answer_from;
+use super::statement::Statement;
+use super::writer::{Session, Writer};
+use crate::order::Timestamp;
+use crate::store::{Answer, DbError, NewAnswer, NotAppended};
+
+impl Writer {
+    pub(crate) async fn remember_answer(&mut self, answer: &NewAnswer) -> Outcome {
+        let key = answer.key.key;
+        let put = Statement::new(
+            "insert into answers (key, fingerprint, at, status, body) values ($1, $2, $3, $4, $5)
+                 on conflict (key) do nothing returning key",
+        )
+        .bind(key)
+        .bind(answer.key.fingerprint)
+        .bind(answer.at.as_micros())
+        .bind(answer.status.cast_signed())
+        .bind(answer.body.clone());
+        self.with(async move |mut session| {
+            session.ready().await?;
+            let written = session.write(put).await.map_err(Failure::of_write)?;
+            if !written.is_empty() {
+                return Ok(Ok(()));
+            }
+            let found = session.answer(key).await?;
+            let answer = found.ok_or_else(|| DbError::Corrupt("answers: a key that is and is not there".into()))?;
+            Ok(Err(NotAppended::AnsweredBefore(answer)))
+        })
+        .await
+    }
+
+    pub(crate) async fn forget_answers(&mut self, before: Timestamp, limit: i64) -> Result<u64, DbError> {
+        let forget = Statement::new(
+            "delete from answers where key = any (array(select key from answers where at < $1 order by at limit $2))
+             returning 1",
+        )
+        .bind(before.as_micros())
+        .bind(limit);
+        let rows: Vec<PgRow> = self
+            .with(async move |mut session| {
+                session.ready().await?;
+                session.write(forget).await.map_err(Failure::of_write)
+            })
+            .await?;
+        Ok(rows.len() as u64)
+    }
+}
+
+impl Session {
+    pub(super) async fn answer(&mut self, key: Uuid) -> Result<Option<Answer>, DbError> {
+        let rows = self.read(answer_to(key)).await.map_err(Failure::of_read)?;
+        rows.first().map(|row| Ok(answer_from(row)?.1)).transpose()
+    }
+}
+
+/// Looks for the answer to one key.
+pub(super) fn answer_to(key: Uuid) -> Statement {
+    Statement::new("select key, fingerprint, stream, version, status, body from answers where key = $1").bind(key)
+}

@@ -1,0 +1,121 @@
+//! Reading the journal: one stream, everything after a cursor, the answer to a key.
+//!
+//! Each call is one statement on a connection that cannot write. What wakes the open orders is in `open_streams.rs`.
+
+use sqlx::Row;
+use sqlx::postgres::{PgBindIterExt as _, PgRow};
+use uuid::Uuid;
+
+use super::answers::answer_to;
+use super::classify::{get, number};
+use super::connections::Connections;
+use super::history::{check_next, recorded, select};
+use super::statement::Statement;
+use crate::store::{Answer, Cursor, DbError, Position, Recorded, SHARDS, Shard, StreamId};
+
+#[derive(Clone)]
+pub struct Readers {
+    pub(super) connections: Connections,
+}
+
+/// In commit order from the last milestone on that the cursor `$1` has passed in every shard. For a reader that takes
+/// the events as they come, that is the last milestone before them.
+const AFTER: &str = concat!(
+    select!(),
+    " from events e
+      where e.id > coalesce(
+            (select m.id from milestones m
+              where m.id <= $2
+                and not exists (select from unnest(m.marks, $1::bigint[]) as shard (stood, read) where stood > read)
+              order by m.id desc limit 1), 0)
+        and e.position > ($1::bigint[])[e.shard + 1]
+      order by e.id limit $3"
+);
+
+const STREAM: &str =
+    concat!(select!(), " from events e where e.stream = $1 and e.version > $2 order by e.version limit $3");
+
+impl Readers {
+    pub(crate) async fn stream(
+        &self,
+        stream: StreamId,
+        after_version: u32,
+        limit: i64,
+    ) -> Result<Vec<Recorded>, DbError> {
+        let wanted = Statement::new(STREAM).bind(stream.id).bind(i64::from(after_version)).bind(limit);
+        let mut events: Vec<Recorded> = Vec::new();
+        for row in self.connections.read(wanted).await? {
+            let event = recorded(&row)?;
+            check_next(&event, after_version + events.len() as u32)?;
+            events.push(event);
+        }
+        Ok(events)
+    }
+
+    pub(crate) async fn head(&self) -> Result<Cursor, DbError> {
+        let rows = self.connections.read(Statement::new("select shard, next_position - 1 from shards")).await?;
+        let mut head = Cursor::start();
+        for row in &rows {
+            head.advance(Position { shard: shard(row, 0)?, position: number(row, 1)? });
+        }
+        Ok(head)
+    }
+
+    pub(crate) async fn after(&self, cursor: &Cursor, limit: i64) -> Result<Vec<Recorded>, DbError> {
+        let passed_events: u64 = cursor.marks().map(|mark| mark.position).sum();
+        let wanted = Statement::new(AFTER)
+            .bind(cursor.marks().map(|mark| mark.position.cast_signed()).bind_iter())
+            // As many events as the cursor has passed: no milestone beyond can be behind it in every shard.
+            .bind(passed_events.cast_signed())
+            .bind(limit);
+        let mut passed = cursor.clone();
+        let mut events = Vec::new();
+        for row in self.connections.read(wanted).await? {
+            let event = recorded(&row)?;
+            if event.position.position != passed.at(event.position.shard) + 1 {
+                // A reader that was handed this would move its cursor past what it never saw.
+                return Err(DbError::Corrupt(format!("events: one is missing before {}", event.position)));
+            }
+            passed.advance(event.position);
+            events.push(event);
+        }
+        Ok(events)
+    }
+
+    pub(crate) async fn answer(&self, key: Uuid) -> Result<Option<Answer>, DbError> {
+        let rows = self.connections.read(answer_to(key)).await?;
+        rows.first().map(|row| Ok(answer_from(row)?.1)).transpose()
+    }
+}
+
+/// A row of `answers`: key, fingerprint, stream, version, status, body.
+pub(super) fn answer_from(row: &PgRow) -> Result<(Uuid, Answer), DbError> {
+    let fingerprint = get(row, 1)?;
+    let answer = match get::<Option<String>>(row, 5)? {
+        Some(body) => Answer::Body { fingerprint, status: get::<i16>(row, 4)?.cast_unsigned(), body },
+        None => Answer::Stream { fingerprint, id: get(row, 2)?, version: number(row, 3)? },
+    };
+    Ok((get(row, 0)?, answer))
+}
+
+pub(super) fn shard(row: &PgRow, column: usize) -> Result<Shard, DbError> {
+    let number: i16 = row.try_get(column).map_err(|error| DbError::Corrupt(error.to_string()))?;
+    u8::try_from(number)
+        .ok()
+        .and_then(Shard::new)
+        .ok_or_else(|| DbError::Corrupt(format!("there is no shard {number} of {SHARDS}")))
+}
+
+/// 64 positions as the database keeps them.
+pub(super) fn cursor_from(marks: &[i64]) -> Result<Cursor, DbError> {
+    let nonsense = || DbError::Corrupt("marks that are not 64 positions".into());
+    if marks.len() != SHARDS {
+        return Err(nonsense());
+    }
+    let mut cursor = Cursor::start();
+    for (shard, position) in marks.iter().enumerate() {
+        let shard = Shard::new(shard as u8).ok_or_else(nonsense)?;
+        cursor.advance(Position { shard, position: u64::try_from(*position).map_err(|_| nonsense())? });
+    }
+    Ok(cursor)
+}

@@ -1,0 +1,57 @@
+//! The database is away for a while: gone, frozen, or behind a network that swallows everything.
+
+use std::time::Duration;
+
+use crate::proxy::Proxy;
+use crate::rush::Rush;
+use crate::server::Server;
+
+/// How long it is away. Longer than every limit of a statement, so that each of them is reached.
+const AWAY: Duration = Duration::from_secs(6);
+
+/// Ends the server as that signal does, and starts it again; twice.
+async fn ended_by(signal: &str) {
+    let Some(database) = Server::start() else { return };
+    let rush = Rush::begin(database.url()).await;
+    for _ in 0..2 {
+        let first = database.first();
+        database.signal_first(signal);
+        database.ended(&first).await;
+        database.start_again();
+        rush.some_more().await;
+    }
+    rush.end(&database).await;
+}
+
+#[tokio::test]
+async fn orders_go_on_after_an_immediate_restart() {
+    ended_by("QUIT").await;
+}
+
+#[tokio::test]
+async fn orders_go_on_after_the_database_was_killed() {
+    ended_by("KILL").await;
+}
+
+#[tokio::test]
+async fn orders_go_on_when_a_frozen_database_thaws() {
+    let Some(database) = Server::start() else { return };
+    let rush = Rush::begin(database.url()).await;
+    database.signal_all("STOP");
+    tokio::time::sleep(AWAY).await;
+    database.signal_all("CONT");
+    rush.some_more().await;
+    rush.end(&database).await;
+}
+
+#[tokio::test]
+async fn orders_go_on_when_the_network_carries_again() {
+    let Some(database) = Server::start() else { return };
+    let proxy = Proxy::to(database.port);
+    let rush = Rush::begin(database.url_through(proxy.port)).await;
+    proxy.swallow(true);
+    tokio::time::sleep(AWAY).await;
+    proxy.swallow(false);
+    rush.some_more().await;
+    rush.end(&database).await;
+}

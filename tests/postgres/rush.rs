@@ -1,0 +1,131 @@
+//! People who order all the while, each with the same key until there is an answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use reqwest::Client;
+use serde_json::Value;
+use tokio::task::JoinHandle;
+
+use crate::helpers::{Options, PATIENCE, Shop, TestApp, wait_until};
+use crate::server::Server;
+
+const PEOPLE: usize = 12;
+
+/// The outermost limit of a request in these tests, and what may come on top of it on a busy machine.
+const REQUEST_MS: u64 = 8_000;
+const SLACK: Duration = Duration::from_secs(2);
+
+pub struct Rush {
+    pub app: TestApp,
+    shop: Shop,
+    over: Arc<AtomicBool>,
+    placed: Arc<AtomicUsize>,
+    people: Vec<JoinHandle<Vec<Ordered>>>,
+}
+
+/// An order that was acknowledged.
+struct Ordered {
+    id: String,
+    longest: Duration,
+}
+
+impl Rush {
+    /// Starts a server on that database, and people who order there.
+    pub async fn begin(url: String) -> Self {
+        let options = Options::default().set("database.url", url).set("http.request_timeout_ms", REQUEST_MS);
+        let app = options.expect_errors().start().await;
+        let shop = app.store("food_delivery").await;
+        let mut rush = Self { app, shop, over: Arc::default(), placed: Arc::default(), people: Vec::new() };
+        for number in 0..PEOPLE {
+            let token = rush.app.customer(&format!("customer-{number}")).await.token;
+            let url = format!("http://{}/v1/orders", rush.app.address());
+            let order = rush.shop.order_on_delivery();
+            let (over, placed) = (rush.over.clone(), rush.placed.clone());
+            rush.people.push(tokio::spawn(person(url, token, order, over, placed)));
+        }
+        rush.some_more().await;
+        rush
+    }
+
+    /// Waits until a good many more orders were acknowledged than up to now: writes go through.
+    pub async fn some_more(&self) {
+        let enough = self.placed.load(Ordering::SeqCst) + 5 * PEOPLE;
+        let seen = || async { (self.placed.load(Ordering::SeqCst) >= enough).then_some(()) };
+        wait_until("orders are acknowledged", seen).await;
+    }
+
+    /// Lets everyone finish and checks all that was promised.
+    pub async fn end(mut self, database: &Server) {
+        self.some_more().await;
+        self.over.store(true, Ordering::SeqCst);
+        let mut ordered = Vec::new();
+        for person in self.people.drain(..) {
+            ordered.extend(tokio::time::timeout(PATIENCE, person).await.expect("everyone is answered").unwrap());
+        }
+        let longest = ordered.iter().map(|order| order.longest).max().unwrap();
+        assert!(longest < Duration::from_millis(REQUEST_MS) + SLACK, "somebody waited {longest:?}");
+        let stuck = "select count(*) from pg_stat_activity where state like 'idle in transaction%'";
+        assert_eq!(database.numbers(stuck).await, [0]);
+        self.app.stop();
+
+        for order in &ordered {
+            assert!(uuid::Uuid::parse_str(&order.id).is_ok());
+        }
+        let placed = "select count(*) from events where name = 'order_placed'";
+        assert_eq!(database.numbers(placed).await, [ordered.len() as i64], "one order for each key");
+        let mut ids: Vec<&str> = ordered.iter().map(|order| order.id.as_str()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), ordered.len(), "each key has an order of its own");
+        let torn = "select count(*) from (select from events group by stream, command
+                     having count(*) <> max(version) - min(version) + 1) as torn";
+        assert_eq!(database.numbers(torn).await, [0], "a command is written once and whole");
+    }
+
+    /// How many appends of unknown outcome turned out to be written, and not to be.
+    pub fn resolved(&self) -> (u64, u64) {
+        let mut sum = (0, 0);
+        for line in self.app.log().lines().filter(|line| line.contains("what became of the commit is known")) {
+            let line: Value = serde_json::from_str(line).unwrap();
+            sum.0 += line["written"].as_u64().unwrap();
+            sum.1 += line["lost"].as_u64().unwrap();
+        }
+        sum
+    }
+}
+
+async fn person(
+    url: String,
+    token: String,
+    order: Value,
+    over: Arc<AtomicBool>,
+    placed: Arc<AtomicUsize>,
+) -> Vec<Ordered> {
+    let client = Client::builder().timeout(PATIENCE).build().unwrap();
+    let mut ordered = Vec::new();
+    while !over.load(Ordering::SeqCst) {
+        let key = uuid::Uuid::now_v7().to_string();
+        ordered.push(insist(&client, &url, &token, &key, &order).await);
+        placed.fetch_add(1, Ordering::SeqCst);
+    }
+    ordered
+}
+
+async fn insist(client: &Client, url: &str, token: &str, key: &str, order: &Value) -> Ordered {
+    let mut longest = Duration::ZERO;
+    loop {
+        let asked = Instant::now();
+        let request = client.post(url).bearer_auth(token).header("Idempotency-Key", key).json(order);
+        let answer = request.send().await.expect("the server lives and answers");
+        longest = longest.max(asked.elapsed());
+        let status = answer.status().as_u16();
+        let body: Value = answer.json().await.expect("an answer is JSON");
+        match status {
+            201 => return Ordered { id: body["id"].as_str().unwrap().to_owned(), longest },
+            409 | 500 | 503 | 504 => tokio::time::sleep(Duration::from_millis(50)).await,
+            other => panic!("{other}: {body}"),
+        }
+    }
+}
