@@ -122,12 +122,12 @@ impl Shared {
         }
         let is_new = inner.last_error.as_ref().is_none_or(|last| last.what != what);
         // Without a connection its error says more than what follows from it.
-        if matches!(inner.connection, Connection::Up) || inner.last_error.is_none() {
+        let is_down = matches!(inner.connection, Connection::Down(_));
+        if !is_down {
             inner.last_error = Some(MirrorError { at: self.clock.now(), what: what.clone() });
         }
-        let connected = matches!(inner.connection, Connection::Up);
         drop(inner);
-        if is_new && connected {
+        if is_new && !is_down {
             tracing::warn!(error = what, "the Kafka mirror cannot go on and tries again; orders go on");
         }
     }
@@ -226,6 +226,16 @@ mod tests {
         assert_eq!(state(&shared), MirrorState::Broken);
         assert_eq!(last_error(&shared), "sign_in_refused: invalid username or password");
         shared.reached();
+        assert_eq!(state(&shared), MirrorState::Mirroring);
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_told_before_any_broker_is_asked() {
+        let shared = shared();
+        shared.stuck("a producer cannot be made: no such file".into(), false);
+        assert_eq!(state(&shared), MirrorState::Broken);
+        assert!(last_error(&shared).contains("no such file"));
+        shared.topic_found(12);
         assert_eq!(state(&shared), MirrorState::Mirroring);
     }
 
