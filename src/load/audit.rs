@@ -21,17 +21,20 @@ use super::town::Town;
 /// Lists read at a time: the reading is not what is measured, and should not take all day either.
 const AT_A_TIME: usize = 16;
 
-/// How long the lists may take to show what was acknowledged before it counts as not there.
-const LISTS_CATCH_UP_WITHIN: Duration = Duration::from_secs(15);
+/// How long the lists may take to show what was acknowledged before each missing order is looked at by itself. A rush
+/// leaves them behind; a minute of quiet is enough for any that still moves.
+const LISTS_CATCH_UP_WITHIN: Duration = Duration::from_secs(60);
 
-/// Between two readings of lists that are behind.
-const READS_AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// Between two readings of lists that are behind: reading holds up what it waits for.
+const READS_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(super) struct Audit {
     pub(super) judgement: Judgement,
     /// Whole orders that only the lists lacked.
     pub(super) lists_behind: u64,
+    /// How long after the load the lists needed to agree with the orders.
+    pub(super) lists_took: Duration,
     /// Placements never answered, however often they were asked.
     pub(super) unresolved: u64,
     /// Lists that could not be read to their end: then nothing follows from the rest.
@@ -56,12 +59,13 @@ struct Row {
 
 pub(super) async fn audit(town: &Rc<Town>) -> Audit {
     let unresolved = settle_what_was_never_answered(town).await;
-    let give_up = Instant::now() + LISTS_CATCH_UP_WITHIN;
+    let began = Instant::now();
     loop {
+        let lists_took = began.elapsed();
         let mut audit = read_and_judge(town).await;
-        audit.unresolved = unresolved;
+        (audit.unresolved, audit.lists_took) = (unresolved, lists_took);
         let good = audit.judgement.findings.is_empty() && audit.unread == 0;
-        if good || Instant::now() > give_up {
+        if good || lists_took > LISTS_CATCH_UP_WITHIN {
             look_at_what_is_missing(town, &mut audit).await;
             return audit;
         }
@@ -121,27 +125,33 @@ fn listed(town: &Town, row: &Row) -> Listed {
     Listed { id: row.id, version: row.version, status: row.status, wish }
 }
 
-/// What the lists lack may be there all the same: then the lists are behind, and nothing is lost.
+/// What the lists lack may be there all the same: then the lists are behind, nothing is lost, and the order itself
+/// stands in for its line.
 async fn look_at_what_is_missing(town: &Town, audit: &mut Audit) {
     let findings = std::mem::take(&mut audit.judgement.findings);
-    for finding in findings {
-        let (Finding::Lost { wish, id } | Finding::SetBack { wish, id }) = finding else {
+    let looked_at = stream::iter(findings).map(|finding| look_at(town, finding)).buffer_unordered(AT_A_TIME);
+    let looked_at: Vec<(Finding, Option<Listed>)> = looked_at.collect().await;
+    for (finding, order) in looked_at {
+        let Some(order) = order else {
             audit.judgement.findings.push(finding);
             continue;
         };
-        let customer = town.customer(town.wishes.borrow()[wish as usize].customer);
-        let seen = get(town, customer, &format!("/v1/orders/{id}")).await;
-        let order = seen.and_then(|body| serde_json::from_slice::<Order>(&body).ok());
-        let kept = order.is_some_and(|order| {
-            let row = Listed { id, version: order.version, status: order.status, wish };
-            town.promises.borrow().kept_by(&row)
-        });
-        if kept {
-            audit.lists_behind += 1;
-        } else {
-            audit.judgement.findings.push(finding);
-        }
+        audit.lists_behind += 1;
+        let customer = town.wishes.borrow()[order.wish as usize].customer;
+        let list = &mut audit.listed[customer % town.customers.len()];
+        list.retain(|row| row.id != order.id);
+        list.push(order);
     }
+}
+
+/// The order, if it stands where it should.
+async fn look_at(town: &Town, finding: Finding) -> (Finding, Option<Listed>) {
+    let (Finding::Lost { wish, id } | Finding::SetBack { wish, id }) = finding else { return (finding, None) };
+    let customer = town.customer(town.wishes.borrow()[wish as usize].customer).clone();
+    let seen = get(town, &customer, &format!("/v1/orders/{id}")).await;
+    let order = seen.and_then(|body| serde_json::from_slice::<Order>(&body).ok());
+    let row = order.map(|Order { id, version, status, .. }| Listed { id, version, status, wish });
+    (finding, row.filter(|row| town.promises.borrow().kept_by(row)))
 }
 
 async fn get(town: &Town, by: &Person, path: &str) -> Option<Vec<u8>> {

@@ -108,8 +108,10 @@ pub struct Checked {
     pub refused_yet_there: usize,
     pub set_back: usize,
     pub foreign: usize,
-    /// There, but not in the lists in time.
+    /// There, but not in the lists a minute after the load.
     pub lists_behind: u64,
+    /// Seconds after the load until the lists agreed with the orders.
+    pub lists_took_s: f64,
     /// Placements in doubt at the end: what asking again under the key showed.
     pub unresolved: u64,
     /// Customers whose lists could not be read.
@@ -254,6 +256,7 @@ fn checked(seen: &Seen<'_>) -> Checked {
         set_back: count(|finding| matches!(finding, Finding::SetBack { .. })),
         foreign: count(|finding| matches!(finding, Finding::Foreign { .. })),
         lists_behind: seen.audit.lists_behind,
+        lists_took_s: seen.audit.lists_took.as_secs_f64(),
         unresolved: seen.audit.unresolved,
         unread: seen.audit.unread,
     }

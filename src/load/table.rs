@@ -60,14 +60,15 @@ impl Report {
         writeln!(
             f,
             "checked    {:>9} wishes   {} orders listed   {} lost   {} duplicated   {} refused yet there   {} set back   \
-             {} unresolved",
+             {} unresolved   lists right after {:.1} s",
             checked.wishes,
             checked.listed,
             checked.lost,
             checked.duplicated,
             checked.refused_yet_there,
             checked.set_back,
-            checked.unresolved
+            checked.unresolved,
+            checked.lists_took_s
         )?;
         let Some(watchers) = &self.watchers else { return Ok(()) };
         writeln!(
