@@ -72,7 +72,7 @@ async fn run(orders: &Orders, concurrency: u64) -> Figures {
 }
 
 /// From the menu to the confirmed receipt.
-async fn live(orders: &Orders, policy: &Arc<ServicePolicy>, person: u64, commands: &mut Histogram<u64>) {
+pub(crate) async fn live(orders: &Orders, policy: &Arc<ServicePolicy>, person: u64, commands: &mut Histogram<u64>) {
     let customer = Party::Customer(CustomerId(town::subject(&format!("customer-{person}"))));
     let owner = Party::Store(OwnerId(town::subject("mario")));
     let rider = Party::Rider(RiderId(town::subject(&format!("rider-{person}"))));

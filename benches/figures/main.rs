@@ -9,6 +9,7 @@ mod engines;
 mod journal;
 mod lifecycles;
 mod memory;
+mod mirror;
 mod over_http;
 mod town;
 
@@ -38,6 +39,9 @@ fn main() {
     }
     if wanted("http") {
         over_http::measure();
+    }
+    if wanted("mirror") {
+        mirror::measure();
     }
     if wanted("memory") {
         memory::measure();
