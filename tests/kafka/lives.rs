@@ -3,8 +3,9 @@
 use futures_util::future::join_all;
 
 use crate::broker;
-use crate::helpers::{Life, TestApp};
+use crate::helpers::{Life, TestApp, wait_until};
 use crate::mirror::{CARD, everything_is_mirrored, mirroring_to};
+use crate::outages::rewind;
 use crate::topic::Topic;
 
 const PRESETS: [&str; 5] = ["food_delivery", "store_delivered", "retail", "quick_service", "restaurant"];
@@ -43,4 +44,22 @@ async fn every_event_of_every_life_is_there_once_and_in_sequence() {
     let mirrored = everything_is_mirrored(&app, &topic, &orders).await;
 
     assert_eq!(mirrored.repeats, 0, "nothing went wrong, so nothing was said twice");
+}
+
+#[tokio::test]
+async fn a_repeat_has_the_same_id_and_bytes_whenever_it_is_sent() {
+    let Some(broker) = broker::shared() else { return };
+    let topic = Topic::fresh(broker);
+    let mut app = mirroring_to(&topic).start().await;
+    let orders = live(&app).await;
+    let once = everything_is_mirrored(&app, &topic, &orders).await;
+    // Another process says it the second time.
+    app.restart();
+    rewind(&app).await;
+    let twice = || async {
+        let mirrored = everything_is_mirrored(&app, &topic, &orders).await;
+        (mirrored.repeats == once.records.len()).then_some(mirrored)
+    };
+    let twice = wait_until("everything is there twice", twice).await;
+    assert_eq!(twice.records.len(), 2 * once.records.len());
 }

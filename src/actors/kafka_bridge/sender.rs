@@ -75,6 +75,9 @@ fn producer(settings: &Kafka) -> ClientConfig {
         // A broker that hangs without closing its connections is left after this.
         .set("socket.timeout.ms", "15000")
         .set("request.timeout.ms", "10000")
+        // A topic that was deleted is told after this, counted from the producer's first event; it was looked for before
+        // that, so there is hardly a propagation to wait for.
+        .set("topic.metadata.propagation.max.ms", "3000")
         // Tells that a broker is back although there is nothing to send.
         .set("statistics.interval.ms", "2000");
     config
