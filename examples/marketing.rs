@@ -67,6 +67,7 @@ async fn main() -> anyhow::Result<()> {
                 work(&mut state, &event).await.with_context(|| describe(&message))?;
                 move_on(&consumer, &message)?;
             }
+            Err(error @ KafkaError::MessageConsumptionFatal(_)) => return Err(error.into()),
             // A broker that is away, a topic that nobody has made yet: librdkafka keeps trying, so all there is to do is
             // to say it.
             Err(error) => eprintln!("waiting: {error}"),

@@ -63,3 +63,21 @@ async fn a_repeat_has_the_same_id_and_bytes_whenever_it_is_sent() {
     let twice = wait_until("everything is there twice", twice).await;
     assert_eq!(twice.records.len(), 2 * once.records.len());
 }
+
+#[tokio::test]
+async fn a_mirror_that_is_switched_on_later_has_the_past_too_even_if_the_server_crashes_over_it() {
+    let Some(broker) = broker::shared() else { return };
+    let topic = Topic::fresh(broker);
+    let mut app = TestApp::start().await;
+    let orders = live(&app).await;
+    app.stop();
+    // Kafka has events, and the server dies before it has noted that.
+    app.change_options(|_| mirroring_to(&topic).crash_at("kafka.before_cursor", 1));
+    if app.starts_again() {
+        wait_until("the server has crashed", || std::future::ready(app.has_crashed().then_some(()))).await;
+    }
+    app.forget_crash_point();
+    app.start_again();
+    let mirrored = everything_is_mirrored(&app, &topic, &orders).await;
+    assert!(mirrored.repeats > 0, "what was not noted is said again");
+}
