@@ -11,6 +11,7 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use crate::broker;
 use crate::helpers::{Life, TestApp, wait_until};
 use crate::mirror::mirroring_to;
+use crate::outages::rewind;
 use crate::topic::Topic;
 
 /// A member of the group. Killed when dropped.
@@ -151,6 +152,8 @@ async fn two_members_share_the_work_and_nothing_is_done_twice() {
     let going_on = async { tokio::join!(complete(&app, &alice, 4), complete(&app, &bob, 6)) };
     let changing = async {
         first.leave().await;
+        // And the service says everything again.
+        rewind(&app).await;
         let third = Member::join(&app, &topic, "marketing");
         second.leave().await;
         third
