@@ -31,7 +31,7 @@ pub async fn rewind(app: &TestApp) {
     for shard in mirror(app).await["shards"].as_array().unwrap() {
         let from_the_start = json!({"shard": shard["shard"], "from": 1});
         let again = app.post(&app.admin, "/v1/operations/kafka/rewind", &from_the_start).await.ok();
-        assert_eq!(again["events"], shard["cursor"]);
+        assert!(again["events"].as_u64() >= shard["cursor"].as_u64(), "{again}, {shard}");
     }
 }
 

@@ -91,7 +91,8 @@ impl ClientContext for Told {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
-                tracing::error!(facility, message, "librdkafka");
+                // What is fatal to a producer is not to the mirror: it goes on with another one.
+                tracing::warn!(facility, message, "librdkafka");
             }
             _ => tracing::debug!(facility, message, "librdkafka"),
         }
