@@ -56,7 +56,7 @@ pub(crate) fn measure() {
 
 /// Lives orders until the journal has the backlog; the lives per second.
 async fn fill(directory: &Path) -> f64 {
-    let (system, threads) = town::start(directory, &town::config()).await;
+    let (system, threads) = town::start(&DataPlace::Directory(directory.to_owned()), &town::config()).await;
     let lives = Lives::begin(&system.orders, CONCURRENCY);
     while system.readers.head().await.map_or(0, |head| head.marks().map(|mark| mark.position).sum())
         < BACKLOG as u64 * 5 / 4
@@ -92,7 +92,7 @@ async fn mirror(directory: &Path, broker: &str, concurrency: u64) -> (f64, f64) 
     config.kafka.bootstrap_servers = Some(broker.to_owned());
     config.kafka.topic = make_topic(broker, usize::from(config.kafka.partitions)).await;
     let started = Instant::now();
-    let (system, threads) = town::start(directory, &config).await;
+    let (system, threads) = town::start(&DataPlace::Directory(directory.to_owned()), &config).await;
     let lives = Lives::begin(&system.orders, concurrency);
     // With orders going on there is always something on its way: caught up is what it began with.
     let enough =
