@@ -14,16 +14,21 @@ impl DatabaseUrl {
         &self.0
     }
 
-    /// The address with `***` for everything between the user's name and the last `@` before the host.
+    /// The address with `***` for everything between the user's name and the last `@` before the host, and for what
+    /// comes after a `?`: a password may stand there too.
     fn without_password(&self) -> String {
         let Some((scheme, rest)) = self.0.split_once("://") else { return "***".into() };
         let host_from = rest.find('/').unwrap_or(rest.len());
-        match rest[..host_from].rfind('@') {
+        let shown = match rest[..host_from].rfind('@') {
             Some(at) => {
                 let user = rest[..at].split(':').next().unwrap_or_default();
                 format!("{scheme}://{user}:***{}", &rest[at..])
             }
             None => self.0.clone(),
+        };
+        match shown.split_once('?') {
+            Some((address, _)) => format!("{address}?***"),
+            None => shown,
         }
     }
 }
@@ -46,7 +51,13 @@ mod tests {
 
     #[test]
     fn the_password_of_the_database_is_never_shown() {
-        for url in ["postgres://app:s3cret@db:5432/orders", "postgres://app:s3c@ret@db/orders", "s3cret"] {
+        for url in [
+            "postgres://app:s3cret@db:5432/orders",
+            "postgres://app:s3c@ret@db/orders",
+            "postgres://db/orders?user=app&password=s3cret",
+            "postgres://app:s3c?ret@db/orders",
+            "s3cret",
+        ] {
             let shown = format!("{:?}", DatabaseUrl(url.into()));
             assert!(!shown.contains("s3c") && !shown.contains("ret@"), "{shown}");
         }

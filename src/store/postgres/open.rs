@@ -42,6 +42,7 @@ pub(crate) async fn open(place: &PostgresPlace) -> Result<(Writer, Readers, View
     check_last_events(&address, &mut connection).await?;
     let writer = Writer::take_over(&address, &mut connection).await.map_err(|failure| address.failed(failure))?;
     let (readers, views) = parts(&address)?;
+    // After the take-over: while another process writes, its cursors may be ahead of what was read before.
     check_cursors(&views, &readers, &address).await?;
     writer.connect().await.map_err(|error| address.unread(error))?;
     Ok((writer, readers, views))
