@@ -191,8 +191,13 @@ fn hide_private(data: &mut Value, shows_phone: bool) {
     if let Value::Object(fields) = data {
         fields.remove("token");
         fields.remove("card_token");
-        if !shows_phone && let Some(Value::Object(destination)) = fields.get_mut("destination") {
-            destination.remove("phone");
+        if shows_phone {
+            return;
+        }
+        for place in ["/destination", "/parcel/pick_up"] {
+            if let Some(Value::Object(place)) = data.pointer_mut(place) {
+                place.remove("phone");
+            }
         }
     }
 }

@@ -24,6 +24,32 @@ async fn s2_f1_a_customer_submits_a_parcel() {
 }
 
 #[tokio::test]
+async fn telephone_numbers_leave_the_history_when_nobody_is_on_their_way_any_more() {
+    let app = TestApp::start().await;
+    let life = Life::at(&app, PRESET).await;
+    let mut order = life.shop.order_of(1, 1);
+    let with_phone = |text: &str| {
+        let mut place = place(text, STORE_AT);
+        place["phone"] = json!("+82-10-1234-5678");
+        place
+    };
+    order["destination"] = with_phone("7 Samcheong-ro");
+    order["parcel"] =
+        json!({"description": "Lamp", "size": "small", "weight_g": 1, "pick_up": with_phone("5 Mapo-daero")});
+    let order = app.placed(&life.customer, &order).await;
+    let history = async || {
+        let path = format!("/v1/orders/{order}/events");
+        (app.get(&life.shop.owner, &path).await.ok().to_string(), app.get(&life.customer, &path).await.ok().to_string())
+    };
+    app.wait_for_status(&order, "awaiting_acceptance").await;
+    assert_eq!(history().await.0.matches("1234-5678").count(), 2);
+    app.cancel(&life.customer, &order).await.ok();
+    let (owner, customer) = history().await;
+    assert!(!owner.contains("1234-5678"), "{owner}");
+    assert_eq!(customer.matches("1234-5678").count(), 2);
+}
+
+#[tokio::test]
 async fn s2_f2_the_customer_chooses_prepaid_or_collect_on_delivery() {
     let app = TestApp::start().await;
     let life = Life::at(&app, PRESET).await;
