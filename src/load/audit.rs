@@ -22,8 +22,8 @@ use super::town::Town;
 const AT_A_TIME: usize = 16;
 
 /// How long the lists may take to show what was acknowledged before each missing order is looked at by itself. A rush
-/// leaves them behind; a minute of quiet is enough for any that still moves.
-const LISTS_CATCH_UP_WITHIN: Duration = Duration::from_secs(60);
+/// leaves them behind; half a minute of quiet is enough for any that still moves.
+const LISTS_CATCH_UP_WITHIN: Duration = Duration::from_secs(30);
 
 /// Between two readings of lists that are behind: reading holds up what it waits for.
 const READS_AGAIN_AFTER: Duration = Duration::from_secs(1);

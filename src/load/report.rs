@@ -108,7 +108,7 @@ pub struct Checked {
     pub refused_yet_there: usize,
     pub set_back: usize,
     pub foreign: usize,
-    /// There, but not in the lists a minute after the load.
+    /// There, but not in the lists half a minute after the load.
     pub lists_behind: u64,
     /// Seconds after the load until the lists agreed with the orders.
     pub lists_took_s: f64,

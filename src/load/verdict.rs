@@ -16,7 +16,7 @@ pub(super) fn broken(report: &Report) -> Vec<String> {
     count(checked.refused_yet_there as u64, "orders are there that were said to be refused");
     count(checked.set_back as u64, "orders are not as far as was acknowledged");
     count(checked.foreign as u64, "orders are there that nobody wished for");
-    count(checked.lists_behind, "orders were not in their customers' lists a minute after the load");
+    count(checked.lists_behind, "orders were not in their customers' lists half a minute after the load");
     if let Some(watchers) = &report.watchers {
         count(watchers.gaps, "gaps in what watchers saw");
         count(watchers.repeats, "repeats in what watchers saw");
