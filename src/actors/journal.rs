@@ -5,7 +5,7 @@
 //! the journal, before anyone is answered. Only when that fails too are the askers told that it is unknown.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use futures_util::future::LocalBoxFuture;
@@ -16,6 +16,10 @@ use crate::store::{Append, Committed, DbError, NotAppended, Writer};
 
 /// How many appends one commit takes. More adds waiting, not throughput.
 const GROUP: usize = 512;
+
+/// How soon after a failure the journal is tried without being asked: readiness must not wait for traffic that is kept
+/// away because of it.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// Asks for an append, with what it says for those who read the tail.
 #[derive(Message)]
@@ -63,12 +67,21 @@ pub(super) struct JournalActor {
     between: Vec<(WriterTask, Reply<Between>)>,
     tail: Tail,
     report: WriteReport,
+    /// The last group could not be written, and nothing was since.
+    failing: bool,
 }
 
 impl JournalActor {
     pub(super) fn open(writer: Writer, tail: Tail, policy: MailboxPolicy, report: WriteReport) -> Door<Self> {
-        let journal =
-            Self { writer: Some(writer), appends: Vec::new(), waiting: Vec::new(), between: Vec::new(), tail, report };
+        let journal = Self {
+            writer: Some(writer),
+            appends: Vec::new(),
+            waiting: Vec::new(),
+            between: Vec::new(),
+            tail,
+            report,
+            failing: false,
+        };
         Door::new(journal.start(), policy)
     }
 
@@ -90,10 +103,43 @@ impl JournalActor {
         };
         ctx.spawn(work.into_actor(self).map(|(writer, appends, waiting, outcome), journal, ctx| {
             journal.writer = Some(writer);
-            (journal.report)(outcome.is_ok());
+            if !appends.is_empty() {
+                journal.note(outcome.is_ok(), ctx);
+            }
             match outcome {
                 Ok(results) => journal.publish(appends, waiting, results),
                 Err(refused) => waiting.into_iter().for_each(|asker| asker.reply.send(Err(refused.clone()))),
+            }
+            journal.go_on(ctx);
+        }));
+    }
+
+    fn note(&mut self, written: bool, ctx: &mut Context<Self>) {
+        (self.report)(written);
+        if !written && !self.failing {
+            ctx.run_later(TRY_AGAIN, |journal, ctx| journal.try_again(ctx));
+        }
+        self.failing = !written;
+    }
+
+    /// Until something is written, by this or by anyone's append.
+    fn try_again(&mut self, ctx: &mut Context<Self>) {
+        if !self.failing {
+            return;
+        }
+        let Some(mut writer) = self.writer.take() else {
+            ctx.run_later(TRY_AGAIN, |journal, ctx| journal.try_again(ctx));
+            return;
+        };
+        let proof = async move {
+            let outcome = writer.prove_writable().await;
+            (writer, outcome)
+        };
+        ctx.spawn(proof.into_actor(self).map(|(writer, outcome), journal, ctx| {
+            journal.writer = Some(writer);
+            match outcome {
+                Ok(()) => journal.note(true, ctx),
+                Err(_) => drop(ctx.run_later(TRY_AGAIN, |journal, ctx| journal.try_again(ctx))),
             }
             journal.go_on(ctx);
         }));

@@ -153,6 +153,14 @@ impl Writer {
         }
     }
 
+    /// Commits something that changes nothing, to find out whether the journal takes writes again after it did not.
+    pub async fn prove_writable(&mut self) -> Result<(), DbError> {
+        match self {
+            Writer::Sqlite(writer) => writer.prove_writable().await,
+            Writer::Postgres(writer) => writer.prove_writable().await,
+        }
+    }
+
     /// Does some housekeeping that would otherwise fall into a commit; for idle moments. Returns how many
     /// pages of the write-ahead log are left to do.
     pub async fn checkpoint(&mut self) -> Result<u64, DbError> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::helpers::{Options, wait_until};
 use crate::proxy::Proxy;
 use crate::rush::Rush;
 use crate::server::Server;
@@ -54,4 +55,23 @@ async fn orders_go_on_when_the_network_carries_again() {
     proxy.swallow(false);
     rush.some_more().await;
     rush.end(&database).await;
+}
+
+#[tokio::test]
+async fn a_server_without_traffic_notices_that_the_database_is_back() {
+    let Some(database) = Server::start() else { return };
+    let options = Options::default().set("database.url", database.url()).expect_errors();
+    let app = options.start().await;
+    let shop = app.store("food_delivery").await;
+    let customer = app.customer("alice").await;
+    let first = database.first();
+    database.signal_first("KILL");
+    database.ended(&first).await;
+    let refused = app.place(&customer, &shop.order_on_delivery()).await;
+    assert!(refused.status >= 500, "{}", refused.body);
+    assert_eq!(app.open("/readyz").await.status, 503, "no traffic, please");
+    database.start_again();
+    let ready = || async { (app.open("/readyz").await.status == 200).then_some(()) };
+    wait_until("the server is ready again by itself", ready).await;
+    app.placed(&customer, &shop.order_on_delivery()).await;
 }

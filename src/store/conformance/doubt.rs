@@ -5,12 +5,21 @@ use crate::store::{CommitFault, DbError, NotAppended};
 
 on_every_engine!(
     a_commit_whose_answer_was_lost_is_found,
+    a_journal_proves_that_it_can_be_written_without_changing,
     a_lost_commit_is_told_and_never_happens,
     someone_elses_event_at_the_same_version_is_not_ours,
     a_recovery_whose_own_commit_was_lost_can_be_repeated,
     a_writer_that_was_replaced_writes_nothing_more,
     a_writer_that_was_replaced_cannot_recover_its_epoch,
 );
+
+async fn a_journal_proves_that_it_can_be_written_without_changing(place: Place) {
+    let mut engine = place.open().await;
+    append_one(&mut engine.writer, append(1, 0, 1)).await;
+    engine.writer.prove_writable().await.unwrap();
+    append_one(&mut engine.writer, append(1, 1, 1)).await;
+    assert_eq!(whole_journal(&engine.readers).await.len(), 2);
+}
 
 async fn a_commit_whose_answer_was_lost_is_found(place: Place) {
     let mut engine = place.open().await;

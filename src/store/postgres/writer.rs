@@ -87,6 +87,15 @@ impl Writer {
         self.with(async |mut session| session.ready().await.map(|_| ())).await
     }
 
+    pub(crate) async fn prove_writable(&mut self) -> Result<(), DbError> {
+        let touch = Statement::new("update shards set owner = owner where shard = 0 returning shard");
+        self.with(async move |mut session| {
+            session.ready().await?;
+            session.write(touch).await.map(|_| ()).map_err(Failure::of_write)
+        })
+        .await
+    }
+
     #[cfg(test)]
     pub(in crate::store) fn fail_next_commit(&mut self, fault: CommitFault) {
         self.session.try_lock().expect("nothing is under way").fault = Some(fault);
