@@ -1,9 +1,9 @@
 //! The engine for production: one PostgreSQL database holds the journal, the catalogue and the views.
 //!
 //! Every call is one autocommit statement, and so whole or nothing: an error that the server reports means that nothing
-//! happened, and no transaction is left open (but for one that reads, in `rebuild.rs`). Statements run in tasks on a thread of this engine's own (`io.rs`),
-//! each within a deadline: whoever asked may stop waiting, the statement goes on to its end. A server that is frozen,
-//! or behind a network that swallows everything, gives no error; then the deadline ends the wait, the connection is
+//! happened, and no transaction is left open (but for one that reads, in `rebuild.rs`). Statements run in tasks on a
+//! thread of this engine's own (`io.rs`), each within a deadline: whoever asked may stop waiting, the statement goes on
+//! to its end. A server that is frozen, or behind a network that swallows everything, gives no error; then the deadline ends the wait, the connection is
 //! thrown away, and what it still had under way is unknown (`classify.rs`) until the writer has fenced it off
 //! (`recover.rs`). Readers need commit order across shards: as in the SQLite engine, events are numbered in commit
 //! order by the one writer, and milestones say where the shards stood; so a poll is one look at the end of one index
