@@ -24,7 +24,9 @@ impl Server {
         }
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("postgres-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let mut server = Self { directory: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name), port: 0 };
+        // Not below the sources: the server runs as another user, who may have no way in there.
+        let directory = std::env::temp_dir().join(format!("baedal-{name}"));
+        let mut server = Self { directory, port: 0 };
         server.port = port_of(&server.script("start", &[]));
         Some(server)
     }

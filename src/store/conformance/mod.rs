@@ -14,6 +14,7 @@ mod viewing;
 pub(super) mod servers;
 
 use std::path::Path;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -43,7 +44,12 @@ impl Place {
     pub(super) fn data(&self) -> DataPlace {
         match self {
             Place::Directory(directory) => DataPlace::Directory(directory.path().to_owned()),
-            Place::Database(database) => DataPlace::Postgres(PostgresPlace::new(&database.url)),
+            Place::Database(database) => DataPlace::Postgres(PostgresPlace {
+                // A machine that is busy with other tests as well must not make an outcome unknown.
+                statement_timeout: Duration::from_secs(8),
+                acquire_timeout: Duration::from_secs(8),
+                ..PostgresPlace::new(&database.url)
+            }),
         }
     }
 

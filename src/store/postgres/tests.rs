@@ -203,7 +203,7 @@ async fn an_append_goes_on_when_the_one_who_asked_is_gone() {
 async fn what_the_server_gives_up_definitely_did_not_happen() {
     let place = place!();
     let mut engine = place.open().await;
-    // For longer than the writer waits, and shorter than it takes the connection to give up.
+    // For longer than the server works on a statement, which is shorter than it takes the connection to give up.
     let mut other = sqlx::PgConnection::connect(place.url()).await.unwrap();
     sqlx::raw_sql("begin; lock table shards").execute(&mut other).await.unwrap();
     let outcome = engine.writer.append(&[append(1, 0, 1)]).await;
