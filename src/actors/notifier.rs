@@ -13,7 +13,8 @@ use super::world::Pace;
 use crate::order::{EndReason, Order, OrderEvent, PartyRole};
 use crate::store::{MessageRow, MessageState, Views};
 
-const TOGETHER: usize = 1_000;
+/// How many entries one write covers: as the projector's, which follows the same tail.
+const TOGETHER: usize = 4_000;
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 const LONGEST_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -46,7 +47,7 @@ impl Notifier {
                 tries += 1;
                 tokio::time::sleep(Pace::pause(PAUSE, LONGEST_PAUSE, tries)).await;
             }
-            gather(entries.len()).await;
+            gather(entries.len(), TOGETHER).await;
         }
     }
 }

@@ -16,7 +16,7 @@ use super::world::Pace;
 use crate::store::{Cursor, Position, Views};
 
 /// How many entries one write covers. More makes lists older, fewer makes each write dearer.
-pub(super) const TOGETHER: usize = 2_000;
+pub(super) const TOGETHER: usize = 4_000;
 
 /// How far the views have come; whoever has seen a position can wait for it.
 #[derive(Clone)]
@@ -65,7 +65,7 @@ impl Projector {
                     tries = 0;
                     count(&entries);
                     self.write_at_last(&entries).await;
-                    gather(entries.len()).await;
+                    gather(entries.len(), TOGETHER).await;
                 }
                 Err(error) => {
                     tracing::error!(%error, "the views cannot be brought up to date; trying again");
@@ -139,13 +139,33 @@ const BUSY: usize = 64;
 /// How much older the lists of a busy service are, so that several steps of an order cost one write.
 const GATHER: std::time::Duration = std::time::Duration::from_millis(100);
 
-/// Lets news gather before the next write, when there is much of it. Readers of a quiet journal do not wait.
-pub(super) async fn gather(entries: usize) {
-    if entries >= BUSY {
-        tokio::time::sleep(GATHER).await;
+/// Lets news gather before the next write, when there is much of it.
+pub(super) async fn gather(entries: usize, most: usize) {
+    let pause = pause_after(entries, most);
+    if !pause.is_zero() {
+        tokio::time::sleep(pause).await;
     }
+}
+
+/// Readers of a quiet journal do not wait. One that has just taken as much as it takes at a time is behind already:
+/// waiting would let it fall off the tail, and from disk it would come after even more slowly.
+fn pause_after(entries: usize, most: usize) -> std::time::Duration {
+    if (BUSY..most).contains(&entries) { GATHER } else { std::time::Duration::ZERO }
 }
 
 /// The first pause after a failure, and the longest.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 const LONGEST_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_behind_does_not_wait_for_more() {
+        assert!(pause_after(1, TOGETHER).is_zero(), "a quiet journal");
+        assert_eq!(pause_after(BUSY, TOGETHER), GATHER);
+        assert_eq!(pause_after(TOGETHER - 1, TOGETHER), GATHER);
+        assert!(pause_after(TOGETHER, TOGETHER).is_zero(), "there is more waiting");
+    }
+}
