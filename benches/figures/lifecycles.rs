@@ -12,9 +12,9 @@ use hdrhistogram::Histogram;
 use uuid::Uuid;
 
 use crate::engines::engines;
-use crate::{RUN, town};
+use crate::{Commits, RUN, town};
 
-pub(crate) fn measure() {
+pub(crate) fn measure(written: &mut Commits) {
     for (concurrency, engine) in [64, 256].into_iter().flat_map(|many| engines().into_iter().map(move |e| (many, e))) {
         let data = engine.fresh();
         let cpu_before = crate::cpu_seconds();
@@ -27,13 +27,14 @@ pub(crate) fn measure() {
         });
         let Figures { lives, took, commands } = figures;
         println!(
-            "lifecycles in process, {concurrency:>3} at a time  {:<11} {:>8.0}/s   {:>8.0} commands/s   command p50 {:.1} ms  p99 {:.1} ms   {:.0} us of CPU each",
+            "lifecycles in process, {concurrency:>3} at a time  {:<11} {:>8.0}/s   {:>8.0} commands/s   command p50 {:.1} ms  p99 {:.1} ms   {:.0} us of CPU each   {}",
             engine.name(),
             lives as f64 / took.as_secs_f64(),
             commands.len() as f64 / took.as_secs_f64(),
             commands.value_at_quantile(0.5) as f64 / 1e3,
             commands.value_at_quantile(0.99) as f64 / 1e3,
             (crate::cpu_seconds() - cpu_before) * 1e6 / lives as f64,
+            written.since(),
         );
     }
 }

@@ -28,6 +28,7 @@ fn main() {
     {
         return memory::awake(directory.as_ref());
     }
+    let metrics = baedal::telemetry::Metrics::start();
     let wanted = |name: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == name);
     let names: Vec<&str> = engines::engines().into_iter().map(engines::Engine::name).collect();
     println!("baedal on {}, {} cores, every answer after its fsync\n", names.join(" and "), num_cores());
@@ -35,7 +36,7 @@ fn main() {
         journal::measure();
     }
     if wanted("lifecycles") {
-        lifecycles::measure();
+        lifecycles::measure(&mut Commits::new(metrics));
     }
     if wanted("http") {
         over_http::measure();
@@ -60,6 +61,32 @@ fn cpu_seconds() -> f64 {
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     let ticks: f64 = fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
     ticks / 100.0
+}
+
+/// What the journal's writer has done since the last look: what limits most of these figures.
+struct Commits {
+    metrics: baedal::telemetry::Metrics,
+    /// Commits, appends in them, seconds.
+    seen: [f64; 3],
+}
+
+impl Commits {
+    fn new(metrics: baedal::telemetry::Metrics) -> Self {
+        Self { metrics, seen: [0.0; 3] }
+    }
+
+    fn since(&mut self) -> String {
+        let text = self.metrics.render();
+        let read = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|number| number.trim().parse::<f64>().ok()).unwrap_or_default()
+        };
+        let names = ["journal_commit_seconds_count", "journal_group_size_sum", "journal_commit_seconds_sum"];
+        let now = names.map(read);
+        let [commits, appends, seconds] = [0, 1, 2].map(|n: usize| now[n] - self.seen[n]);
+        self.seen = now;
+        format!("{:.0} appends in a commit of {:.2} ms", appends / commits, seconds * 1e3 / commits)
+    }
 }
 
 /// Where the data of a measurement goes: beside the build, on a real disk, never in memory.

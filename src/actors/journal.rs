@@ -1,6 +1,6 @@
 //! The single writer: takes appends, commits them in groups, tells everyone who asked what became of theirs.
 //!
-//! No timer makes the groups: while one commits, the next gathers. An append has three outcomes, written, not
+//! No timer makes the groups: while one commits, the next gathers in the mailbox. An append has three outcomes, written, not
 //! written and unknown, and unknown is settled here, by fencing off the lost connection and reading what stands in
 //! the journal, before anyone is answered. Only when that fails too are the askers told that it is unknown.
 
@@ -61,23 +61,40 @@ struct Waiting {
 pub(super) struct JournalActor {
     /// Away while a group commits.
     writer: Option<Writer>,
-    /// Gathered for the next group, in the order they came. The two lists go together.
-    appends: Vec<Append>,
-    waiting: Vec<Waiting>,
+    /// Gathered for the next group.
+    gathered: Group,
     between: Vec<(WriterTask, Reply<Between>)>,
+    /// Committed, and to be told. The next group is sent off first: the disk is what everyone waits for.
+    done: Option<Done>,
+    /// The next group begins as soon as everything that waits in the mailbox has been looked at.
+    going_on: bool,
     tail: Tail,
     report: WriteReport,
     /// The last group could not be written, and nothing was since.
     failing: bool,
 }
 
+/// Appends in the order they came, and who waits for them. The two lists go together.
+#[derive(Default)]
+struct Group {
+    appends: Vec<Append>,
+    waiting: Vec<Waiting>,
+}
+
+/// A group, and what became of it.
+struct Done {
+    group: Group,
+    outcome: Result<Vec<Result<Committed, NotAppended>>, WriteError>,
+}
+
 impl JournalActor {
     pub(super) fn open(writer: Writer, tail: Tail, policy: MailboxPolicy, report: WriteReport) -> Door<Self> {
         let journal = Self {
             writer: Some(writer),
-            appends: Vec::new(),
-            waiting: Vec::new(),
+            gathered: Group::default(),
             between: Vec::new(),
+            done: None,
+            going_on: false,
             tail,
             report,
             failing: false,
@@ -85,33 +102,54 @@ impl JournalActor {
         Door::new(journal.start(), policy)
     }
 
-    /// Commits what gathered, unless a commit is under way: then its end calls this again.
-    fn go_on(&mut self, ctx: &mut Context<Self>) {
-        if self.appends.is_empty() && self.between.is_empty() {
-            return;
+    /// Once for all that waits in the mailbox: what is spawned runs after it.
+    fn go_on_soon(&mut self, ctx: &mut Context<Self>) {
+        if !self.going_on && self.writer.is_some() {
+            self.going_on = true;
+            ctx.spawn(std::future::ready(()).into_actor(self).map(|(), journal, ctx| {
+                journal.going_on = false;
+                journal.go_on(ctx);
+            }));
         }
-        let Some(mut writer) = self.writer.take() else { return };
-        let (appends, waiting) = self.next_group();
+    }
+
+    /// Commits what gathered. The mailbox is left alone meanwhile: to be woken by each append that comes would cost more
+    /// than the append.
+    fn go_on(&mut self, ctx: &mut Context<Self>) {
+        let idle = self.gathered.appends.is_empty() && self.between.is_empty();
+        let Some(mut writer) = self.writer.take_if(|_| !idle) else {
+            return self.tell();
+        };
+        let group = self.gathered.take(GROUP);
         let between = std::mem::take(&mut self.between);
+        let (done, tail) = (self.done.take(), self.tail.clone());
         let work = async move {
-            let outcome = if appends.is_empty() { Ok(Vec::new()) } else { commit(&mut writer, &appends).await };
+            let committing = async {
+                if group.appends.is_empty() { Ok(Vec::new()) } else { commit(&mut writer, &group.appends).await }
+            };
+            // In this sequence: the group is on its way to the disk before the one before it is told.
+            let telling = async { done.into_iter().for_each(|done| done.tell(&tail)) };
+            let (outcome, ()) = futures_util::future::join(committing, telling).await;
             for (task, reply) in between {
                 task(&mut writer).await;
                 reply.send(());
             }
-            (writer, appends, waiting, outcome)
+            (writer, Done { group, outcome })
         };
-        ctx.spawn(work.into_actor(self).map(|(writer, appends, waiting, outcome), journal, ctx| {
+        ctx.wait(work.into_actor(self).map(|(writer, done), journal, ctx| {
             journal.writer = Some(writer);
-            if !appends.is_empty() {
-                journal.note(outcome.is_ok(), ctx);
+            if !done.group.appends.is_empty() {
+                journal.note(done.outcome.is_ok(), ctx);
             }
-            match outcome {
-                Ok(results) => journal.publish(appends, waiting, results),
-                Err(refused) => waiting.into_iter().for_each(|asker| asker.reply.send(Err(refused.clone()))),
-            }
-            journal.go_on(ctx);
+            journal.done = Some(done);
+            journal.go_on_soon(ctx);
         }));
+    }
+
+    fn tell(&mut self) {
+        if let Some(done) = self.done.take() {
+            done.tell(&self.tail);
+        }
     }
 
     fn note(&mut self, written: bool, ctx: &mut Context<Self>) {
@@ -135,24 +173,34 @@ impl JournalActor {
             let outcome = writer.prove_writable().await;
             (writer, outcome)
         };
-        ctx.spawn(proof.into_actor(self).map(|(writer, outcome), journal, ctx| {
+        ctx.wait(proof.into_actor(self).map(|(writer, outcome), journal, ctx| {
             journal.writer = Some(writer);
             match outcome {
                 Ok(()) => journal.note(true, ctx),
                 Err(_) => drop(ctx.run_later(TRY_AGAIN, |journal, ctx| journal.try_again(ctx))),
             }
-            journal.go_on(ctx);
+            journal.go_on_soon(ctx);
         }));
     }
+}
 
-    fn next_group(&mut self) -> (Vec<Append>, Vec<Waiting>) {
-        let size = self.appends.len().min(GROUP);
-        let later = (self.appends.split_off(size), self.waiting.split_off(size));
-        (std::mem::replace(&mut self.appends, later.0), std::mem::replace(&mut self.waiting, later.1))
+impl Group {
+    /// The first so many; the others stay.
+    fn take(&mut self, most: usize) -> Self {
+        let size = self.appends.len().min(most);
+        let later = Self { appends: self.appends.split_off(size), waiting: self.waiting.split_off(size) };
+        std::mem::replace(self, later)
     }
+}
 
+impl Done {
     /// The tail first: whoever is answered finds their own news there.
-    fn publish(&self, appends: Vec<Append>, waiting: Vec<Waiting>, results: Vec<Result<Committed, NotAppended>>) {
+    fn tell(self, tail: &Tail) {
+        let Group { appends, waiting } = self.group;
+        let results = match self.outcome {
+            Ok(results) => results,
+            Err(refused) => return waiting.into_iter().for_each(|asker| asker.reply.send(Err(refused.clone()))),
+        };
         let mut entries = Vec::with_capacity(appends.len());
         let mut replies = Vec::with_capacity(appends.len());
         for ((append, Waiting { news, reply }), result) in appends.into_iter().zip(waiting).zip(results) {
@@ -161,7 +209,7 @@ impl JournalActor {
             }
             replies.push((reply, result));
         }
-        self.tail.push(entries);
+        tail.push(entries);
         crate::crash::point("journal.before_reply");
         for (reply, result) in replies {
             reply.send(result.map_err(WriteError::from));
@@ -228,9 +276,9 @@ impl Handler<Admitted<Write>> for JournalActor {
 
     fn handle(&mut self, asked: Admitted<Write>, ctx: &mut Context<Self>) {
         let Some((write, reply)) = asked.start() else { return };
-        self.appends.push(write.append);
-        self.waiting.push(Waiting { news: write.news, reply });
-        self.go_on(ctx);
+        self.gathered.appends.push(write.append);
+        self.gathered.waiting.push(Waiting { news: write.news, reply });
+        self.go_on_soon(ctx);
     }
 }
 
@@ -240,6 +288,6 @@ impl Handler<Admitted<Between>> for JournalActor {
     fn handle(&mut self, asked: Admitted<Between>, ctx: &mut Context<Self>) {
         let Some((Between(task), reply)) = asked.start() else { return };
         self.between.push((task, reply));
-        self.go_on(ctx);
+        self.go_on_soon(ctx);
     }
 }

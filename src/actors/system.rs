@@ -114,7 +114,7 @@ pub async fn start(
 
     let policy = mailbox("journal", config.mailboxes.journal);
     let tail_of_writer = tail.clone();
-    let journal = on(&threads.orders, move || JournalActor::open(writer, tail_of_writer, policy, report)).await?;
+    let journal = on(&threads.journal, move || JournalActor::open(writer, tail_of_writer, policy, report)).await?;
     let stores = Stores::new(catalogue, journal.mailbox::<Between>());
 
     let opening = Opening {
