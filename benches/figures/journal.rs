@@ -64,11 +64,11 @@ fn append(stream: usize, expected_version: u32, body: &str) -> Append {
         shard: Shard::new((stream % 64) as u8).expect("one of 64"),
         expected_version,
         at: Timestamp::from_micros(1),
-        by: "system".to_owned(),
+        by: "system".into(),
         command: CommandId::new(Uuid::now_v7()),
         fingerprint: None,
         answer: None,
-        events: vec![NewEvent { name: "order_accepted", data: body.to_owned() }],
+        events: vec![NewEvent { name: "order_accepted", data: body.into() }],
         due: Due::Unchanged,
     }
 }

@@ -224,7 +224,7 @@ fn entry(append: Append, news: News, committed: Committed) -> Entry {
         last: committed.last,
         version: append.expected_version + 1,
         at: append.at,
-        by: append.by.into(),
+        by: append.by,
         news,
     }
 }

@@ -59,7 +59,7 @@ pub struct LedgerWorld {
 #[rtype(result = "Result<Entered<B>, EnterError<B::Refusal>>")]
 pub struct Enter<B: Book> {
     pub id: CommandId,
-    pub by: String,
+    pub by: Arc<str>,
     pub command: B::Command,
     /// The idempotency key that the request came with.
     pub key: Option<AnswerKey>,
@@ -329,7 +329,7 @@ mod tests {
         }
 
         async fn enter(&self, command: StockCommand) -> Result<Entered<Stock>, EnterError<StockRefusal>> {
-            let message = Enter { id: CommandId::new(Uuid::now_v7()), by: "test".to_owned(), command, key: None };
+            let message = Enter { id: CommandId::new(Uuid::now_v7()), by: "test".into(), command, key: None };
             self.stock.ask(To { id: STORE, origin: None, message }).await.unwrap()
         }
 

@@ -16,7 +16,7 @@ pub(super) type NoteInBook = Enter<RiderBook>;
 impl NoteInBook {
     /// What an order asks of the book: one id for one wish, however often it is repeated.
     pub fn new(order: &Order, wish: CommandName, command: RiderCommand) -> Self {
-        Self { id: wish_id(order, wish), by: "system".to_owned(), command, key: None }
+        Self { id: wish_id(order, wish), by: "system".into(), command, key: None }
     }
 }
 
@@ -53,7 +53,7 @@ impl Book for RiderBook {
     }
 
     fn written(event: &RiderEvent) -> NewEvent {
-        NewEvent { name: event.name(), data: event.data() }
+        NewEvent { name: event.name(), data: event.data().into() }
     }
 
     fn news(id: &RiderId, event: RiderEvent, after: &Self) -> News {

@@ -53,7 +53,7 @@ impl Book for Stock {
     }
 
     fn written(event: &StockEvent) -> NewEvent {
-        NewEvent { name: event.name(), data: event.data() }
+        NewEvent { name: event.name(), data: event.data().into() }
     }
 
     fn news(id: &StoreId, event: StockEvent, after: &Self) -> News {
@@ -65,7 +65,7 @@ impl Book for Stock {
 impl KeepStock {
     /// What an order asks of the stock: one id for one wish, however often it is repeated.
     pub fn new(order: &Order, wish: CommandName, command: StockCommand) -> Self {
-        Self { id: wish_id(order, wish), by: "system".to_owned(), command, key: None }
+        Self { id: wish_id(order, wish), by: "system".into(), command, key: None }
     }
 }
 

@@ -238,7 +238,7 @@ async fn enter(
         Role::Owner => Party::Store(OwnerId(caller.subject.clone())).to_string(),
         Role::Customer | Role::Rider | Role::Admin => caller.party().to_string(),
     };
-    let message = Enter { id, by, command, key };
+    let message = Enter { id, by: by.into(), command, key };
     Ok(system.stock.ask(To { id: store, origin: None, message }).await?)
 }
 

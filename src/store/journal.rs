@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -91,7 +92,7 @@ pub struct NewEvent {
     /// The wire name, such as `order_placed`.
     pub name: &'static str,
     /// Its body as JSON, at most 64 KiB ([`Append`] is refused above that: a Kafka broker would be stuck on it).
-    pub data: String,
+    pub data: Arc<str>,
 }
 
 /// All that one command writes, or nothing of it.
@@ -103,7 +104,7 @@ pub struct Append {
     pub expected_version: u32,
     pub at: Timestamp,
     /// Who caused it: `customer:alice`, `system`.
-    pub by: String,
+    pub by: Arc<str>,
     pub command: CommandId,
     /// A hash of the request's body, for a command that came with an idempotency key.
     pub fingerprint: Option<i64>,

@@ -71,7 +71,7 @@ impl Journal {
         for version in 0..events {
             let mut batch: Vec<Append> = (0..orders).map(|n| append(StreamId::order(order(n)), n, version)).collect();
             for event in batch.iter_mut().flat_map(|append| &mut append.events) {
-                event.data = event.data.replace('{', &format!(r#"{{"more":"{}","#, "x".repeat(bytes)));
+                event.data = event.data.replace('{', &format!(r#"{{"more":"{}","#, "x".repeat(bytes))).into();
             }
             batch.push(append(StreamId::stock(StoreId::new(Uuid::from_u128(1))), 1, version));
             let outcome = journal.engine.writer.append(&batch).await.unwrap();
@@ -112,7 +112,10 @@ pub(super) fn append(stream: StreamId, n: u128, expected_version: u32) -> Append
         command: CommandId::new(Uuid::from_u128(n << 32 | u128::from(expected_version))),
         fingerprint: None,
         answer: None,
-        events: vec![NewEvent { name: "payment_captured", data: format!(r#"{{"attempt":{expected_version}}}"#) }],
+        events: vec![NewEvent {
+            name: "payment_captured",
+            data: format!(r#"{{"attempt":{expected_version}}}"#).into(),
+        }],
         due: Due::Unchanged,
     }
 }

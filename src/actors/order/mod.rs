@@ -209,11 +209,15 @@ impl OrderActor {
             shard: Shard::of_store(next.placement.store.id),
             expected_version: self.order.as_ref().map_or(0, |order| order.version),
             at: now,
-            by: execute.by.to_string(),
+            by: execute.by.to_string().into(),
             command: execute.id,
             fingerprint: execute.key.map(|key| key.fingerprint),
             answer: execute.key.filter(|_| placing),
-            events: step.events.iter().map(|event| NewEvent { name: event.name(), data: event.data() }).collect(),
+            events: step
+                .events
+                .iter()
+                .map(|event| NewEvent { name: event.name(), data: event.data().into() })
+                .collect(),
             due: self.due(next),
         }
     }

@@ -35,8 +35,8 @@ async fn what_was_appended_reads_back_as_it_was(place: Place) {
     assert_eq!((events[0].position, events[1].position), (committed.first, committed.last));
     let last = &events[1];
     assert_eq!((last.stream, last.version, last.at), (wanted.stream, 2, wanted.at));
-    assert_eq!((&last.by, last.command, last.fingerprint), (&wanted.by, wanted.command, Some(-5)));
-    assert_eq!((last.name.as_str(), &last.data), ("order_placed", &wanted.events[1].data));
+    assert_eq!((&*last.by, last.command, last.fingerprint), (&*wanted.by, wanted.command, Some(-5)));
+    assert_eq!((last.name.as_str(), &*last.data), ("order_placed", &*wanted.events[1].data));
     assert_eq!(engine.readers.stream(wanted.stream, 1).await.unwrap(), events[1..]);
     assert_eq!(engine.readers.stream_page(wanted.stream, 0, 1).await.unwrap(), events[..1]);
 }
@@ -105,7 +105,7 @@ async fn an_event_over_64_kib_is_refused_by_name(place: Place) {
     let mut engine = place.open().await;
     let sized = |n, bytes| {
         let mut append = append(n, 0, 1);
-        append.events[0].data = "x".repeat(bytes);
+        append.events[0].data = "x".repeat(bytes).into();
         append
     };
     let outcomes = engine.writer.append(&[sized(1, 65_537), sized(2, 65_536)]).await.unwrap();
@@ -223,7 +223,7 @@ async fn one_batch(engine: &mut crate::store::Engine, model: &mut Model, world: 
         let mut append = append(world + of.stream, (version + of.off).max(0) as u32, of.events);
         append.answer = of.key.map(|key| crate::store::AnswerKey { key: id(world + key), fingerprint: 7 });
         if of.large {
-            append.events[0].data = "x".repeat(70_000);
+            append.events[0].data = "x".repeat(70_000).into();
         }
         let mut want = model.append(of, &append);
         if want.is_err() {

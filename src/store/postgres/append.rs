@@ -174,11 +174,11 @@ impl<'b> Wanted<'b> {
             .bind(events().map(|place| place.version).bind_iter())
             .bind(events().map(|place| place.append.stream.kind as i16).bind_iter())
             .bind(events().map(|place| place.append.at.as_micros()).bind_iter())
-            .bind(events().map(|place| place.append.by.as_str()).bind_iter())
+            .bind(events().map(|place| &*place.append.by).bind_iter())
             .bind(events().map(|place| place.append.command.uuid()).bind_iter())
             .bind(events().map(|place| place.append.fingerprint).bind_iter())
             .bind(events().map(|place| place.event.name).bind_iter())
-            .bind(events().map(|place| place.event.data.as_str()).bind_iter())
+            .bind(events().map(|place| &*place.event.data).bind_iter())
     }
 
     fn bind_answers(&self, statement: Statement) -> Statement {

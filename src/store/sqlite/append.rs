@@ -7,11 +7,11 @@
 
 use std::collections::HashMap;
 
+use sqlx::Arguments as _;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
-use sqlx::{Sqlite, query::Query};
 
 use super::Writer;
-use super::batch_texts::{ROWS, Text};
+use super::batch_texts::{COLUMNS, PARAMETERS, ROWS, Text};
 use super::classify::Stop;
 use super::judge::judge;
 use super::writer::check_epoch;
@@ -77,9 +77,14 @@ impl Writer {
         while let Some(part) = parts.next() {
             let text = Text { begins, rows: part.len(), ends: parts.peek().is_none() };
             begins = false;
-            let query = plan.bind_rows(sqlx::query(text.get()), part, self.epoch);
+            let mut values = Values::with_capacity(part.len());
+            values.rows(part, self.epoch);
             if text.ends {
-                return self.end_with(connection, plan.bind_rest(query, self.epoch)).await;
+                values.rest(plan, self.epoch);
+            }
+            let query = sqlx::query_with(text.get(), values.0);
+            if text.ends {
+                return self.end_with(connection, query).await;
             }
             if let Err(error) = query.execute(&mut connection).await {
                 return self.end(connection, Err(error.into())).await;
@@ -159,40 +164,50 @@ impl<'b> Plan<'b> {
         let milestone = (last / MILESTONE > (last - rows.len() as u64) / MILESTONE).then_some(last);
         Self { places, rows, taken, answers, milestone, open, closed, next }
     }
-
-    fn bind_rows(&self, mut query: BatchQuery, part: &[Row<'_>], epoch: i64) -> BatchQuery {
-        for &(position, version, append, event) in part {
-            query = query
-                .bind(i64::from(append.shard.number()))
-                .bind(position.cast_signed())
-                .bind(append.stream.id.as_bytes().to_vec())
-                .bind(i64::from(version))
-                .bind(append.stream.kind as i64)
-                .bind(append.at.as_micros())
-                .bind(append.by.clone())
-                .bind(append.command.uuid().as_bytes().to_vec())
-                .bind(append.fingerprint)
-                .bind(epoch)
-                .bind(event.name)
-                .bind(event.data.clone());
-        }
-        query
-    }
-
-    fn bind_rest(&self, query: BatchQuery, epoch: i64) -> BatchQuery {
-        let marks: Vec<u64> = self.next.iter().map(|next| next - 1).collect();
-        query
-            .bind(json(&self.taken))
-            .bind(epoch)
-            .bind(json(&self.answers))
-            .bind(self.milestone.map(u64::cast_signed))
-            .bind(self.milestone.map(|_| json(&marks)))
-            .bind(json(&self.open))
-            .bind(json(&self.closed))
-    }
 }
 
-type BatchQuery = Query<'static, Sqlite, SqliteArguments>;
+/// The parameters of a text.
+struct Values(SqliteArguments);
+
+impl Values {
+    fn with_capacity(rows: usize) -> Self {
+        let mut values = SqliteArguments::default();
+        values.reserve(rows * COLUMNS + PARAMETERS.len(), 0);
+        Self(values)
+    }
+
+    fn add<'v, T: sqlx::Encode<'v, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>>(&mut self, value: T) {
+        self.0.add(value).expect("numbers, texts and blobs can be encoded");
+    }
+
+    fn rows(&mut self, part: &[Row<'_>], epoch: i64) {
+        for &(position, version, append, event) in part {
+            self.add(i64::from(append.shard.number()));
+            self.add(position.cast_signed());
+            self.add(append.stream.id.as_bytes().to_vec());
+            self.add(i64::from(version));
+            self.add(append.stream.kind as i64);
+            self.add(append.at.as_micros());
+            self.add(append.by.clone());
+            self.add(append.command.uuid().as_bytes().to_vec());
+            self.add(append.fingerprint);
+            self.add(epoch);
+            self.add(event.name);
+            self.add(event.data.clone());
+        }
+    }
+
+    fn rest(&mut self, plan: &Plan<'_>, epoch: i64) {
+        let marks: Vec<u64> = plan.next.iter().map(|next| next - 1).collect();
+        self.add(json(&plan.taken));
+        self.add(epoch);
+        self.add(json(&plan.answers));
+        self.add(plan.milestone.map(u64::cast_signed));
+        self.add(plan.milestone.map(|_| json(&marks)));
+        self.add(json(&plan.open));
+        self.add(json(&plan.closed));
+    }
+}
 
 /// The streams that stay open, and those that leave.
 #[expect(clippy::type_complexity, reason = "the columns of the two statements")]

@@ -12,7 +12,7 @@ pub(super) const ROWS: usize = 128;
 /// rows, and the first and the middle parts, which are always full.
 pub(super) const TEXTS: usize = 2 * ROWS + 2;
 
-const COLUMNS: usize = 12;
+pub(super) const COLUMNS: usize = 12;
 
 /// `or fail`: a refused row ends in a rollback of it all, so SQLite need not keep what it takes to undo one statement.
 const INSERT: &str = "insert or fail into events
@@ -35,7 +35,7 @@ delete from deadlines where stream in (select unhex(value) from json_each($CLOSE
 commit";
 
 /// The parameters of [`REST`], in the sequence in which they are bound.
-const PARAMETERS: [&str; 7] = ["$TAKEN", "$EPOCH", "$ANSWERS", "$MILESTONE", "$MARKS", "$OPEN", "$CLOSED"];
+pub(super) const PARAMETERS: [&str; 7] = ["$TAKEN", "$EPOCH", "$ANSWERS", "$MILESTONE", "$MARKS", "$OPEN", "$CLOSED"];
 
 /// Which text: what it has around its rows.
 #[derive(Clone, Copy)]

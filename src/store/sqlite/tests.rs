@@ -201,7 +201,7 @@ async fn a_full_disk_refuses_appends_and_still_reads() {
     limit_pages(&mut engine.writer, 1).await;
 
     let mut large = append(2, 0, 1);
-    large.events[0].data = "x".repeat(60_000);
+    large.events[0].data = "x".repeat(60_000).into();
     let outcome = engine.writer.append(&[append(3, 0, 1), large.clone()]).await;
     assert!(matches!(outcome, Err(DbError::Full(_))), "{outcome:?}");
     assert_eq!(whole_journal(&engine.readers).await.len(), 1, "nothing of the batch happened");
