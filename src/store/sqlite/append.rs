@@ -7,13 +7,13 @@
 
 use std::collections::HashMap;
 
-use sqlx::Arguments as _;
-use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::sqlite::SqliteConnection;
 
 use super::Writer;
 use super::batch_texts::{COLUMNS, PARAMETERS, ROWS, Text};
 use super::classify::Stop;
 use super::judge::judge;
+use super::values::Values;
 use super::writer::check_epoch;
 use crate::crash;
 use crate::order::Timestamp;
@@ -77,12 +77,12 @@ impl Writer {
         while let Some(part) = parts.next() {
             let text = Text { begins, rows: part.len(), ends: parts.peek().is_none() };
             begins = false;
-            let mut values = Values::with_capacity(part.len());
+            let mut values = Values::with_capacity(part.len() * COLUMNS + PARAMETERS.len());
             values.rows(part, self.epoch);
             if text.ends {
                 values.rest(plan, self.epoch);
             }
-            let query = sqlx::query_with(text.get(), values.0);
+            let query = values.of(text.get());
             if text.ends {
                 return self.end_with(connection, query).await;
             }
@@ -166,20 +166,7 @@ impl<'b> Plan<'b> {
     }
 }
 
-/// The parameters of a text.
-struct Values(SqliteArguments);
-
 impl Values {
-    fn with_capacity(rows: usize) -> Self {
-        let mut values = SqliteArguments::default();
-        values.reserve(rows * COLUMNS + PARAMETERS.len(), 0);
-        Self(values)
-    }
-
-    fn add<'v, T: sqlx::Encode<'v, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>>(&mut self, value: T) {
-        self.0.add(value).expect("numbers, texts and blobs can be encoded");
-    }
-
     fn rows(&mut self, part: &[Row<'_>], epoch: i64) {
         for &(position, version, append, event) in part {
             self.add(i64::from(append.shard.number()));

@@ -14,7 +14,8 @@ pub(super) const TEXTS: usize = 2 * ROWS + 2;
 
 pub(super) const COLUMNS: usize = 12;
 
-/// `or fail`: a refused row ends in a rollback of it all, so SQLite need not keep what it takes to undo one statement.
+/// `or fail`, here and below: a refused row ends in a rollback of it all, so SQLite need not keep what it takes to undo one
+/// statement.
 const INSERT: &str = "insert or fail into events
      (shard, position, stream, version, kind, at, by_whom, command, fingerprint, epoch, name, data) values ";
 
@@ -22,10 +23,10 @@ const INSERT: &str = "insert or fail into events
 /// shard and epoch still stand where this writer left them: otherwise the position becomes null, which the table
 /// refuses, and with it the whole batch.
 const REST: &str = ";
-update shards
+update or fail shards
    set next_position = case when epoch = $EPOCH and next_position = (j.value ->> 1) then next_position + (j.value ->> 2) end
   from json_each($TAKEN) j where shard = (j.value ->> 0);
-insert into answers (key, fingerprint, at, stream, version)
+insert or fail into answers (key, fingerprint, at, stream, version)
 select unhex(value ->> 0), value ->> 1, value ->> 2, unhex(value ->> 3), value ->> 4 from json_each($ANSWERS);
 insert into milestones (id, marks) select $MILESTONE, $MARKS where $MILESTONE is not null;
 insert into deadlines (stream, kind, shard, due_at)

@@ -20,6 +20,7 @@ mod recover;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod values;
 mod views;
 mod writer;
 

@@ -1,11 +1,13 @@
 //! Writing the views: rows and their cursor in one transaction.
 
-use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqlitePool};
 use sqlx::{Row, Sqlite, Transaction};
 
 use super::Files;
 use super::classify::definite;
 use super::rows::RowsInsert;
+use super::values::Values;
 use crate::order::Timestamp;
 use crate::store::{Cursor, DbError, MessageRow, OrderRow, Position, Reader, Shard, StockRow};
 
@@ -133,25 +135,21 @@ async fn put_orders(
     put: &'static RowsInsert,
     orders: &[OrderRow],
 ) -> Result<(), sqlx::Error> {
-    for (mut insert, part) in put.parts(orders) {
-        for row in part {
-            insert = insert
-                .bind(row.order.uuid().as_bytes().to_vec())
-                .bind(i64::from(row.version))
-                .bind(row.customer.as_str().to_owned())
-                .bind(row.store.uuid().as_bytes().to_vec())
-                .bind(row.rider.as_ref().map(|rider| rider.as_str().to_owned()))
-                .bind(row.status.clone())
-                .bind(row.live)
-                .bind(row.delivery_status.clone())
-                .bind(row.attention.clone())
-                .bind(row.placed_at.as_micros())
-                .bind(row.document.clone())
-                .bind(row.submitted);
-        }
-        insert.execute(&mut *connection).await?;
-    }
-    Ok(())
+    let values = |values: &mut Values, row: &OrderRow| {
+        values.add(row.order.uuid().as_bytes().to_vec());
+        values.add(i64::from(row.version));
+        values.add(row.customer.as_str());
+        values.add(row.store.uuid().as_bytes().to_vec());
+        values.add(row.rider.as_ref().map(|rider| rider.as_str().to_owned()));
+        values.add(row.status.as_str());
+        values.add(row.live);
+        values.add(row.delivery_status.as_str());
+        values.add(row.attention.clone());
+        values.add(row.placed_at.as_micros());
+        values.add(row.document.as_str());
+        values.add(row.submitted);
+    };
+    put_parts(connection, put.parts(orders, values)).await
 }
 
 async fn put_stock(
@@ -159,34 +157,36 @@ async fn put_stock(
     put: &'static RowsInsert,
     stock: &[StockRow],
 ) -> Result<(), sqlx::Error> {
-    for (mut insert, part) in put.parts(stock) {
-        for row in part {
-            insert = insert
-                .bind(row.store.uuid().as_bytes().to_vec())
-                .bind(row.item.uuid().as_bytes().to_vec())
-                .bind(row.available.map(i64::from))
-                .bind(i64::from(row.version));
-        }
-        insert.execute(&mut *connection).await?;
-    }
-    Ok(())
+    let values = |values: &mut Values, row: &StockRow| {
+        values.add(row.store.uuid().as_bytes().to_vec());
+        values.add(row.item.uuid().as_bytes().to_vec());
+        values.add(row.available.map(i64::from));
+        values.add(i64::from(row.version));
+    };
+    put_parts(connection, put.parts(stock, values)).await
 }
 
 async fn put_messages(connection: &mut SqliteConnection, messages: &[MessageRow]) -> Result<(), sqlx::Error> {
-    for (mut insert, part) in PUT_MESSAGES.parts(messages) {
-        for row in part {
-            insert = insert
-                .bind(row.order.uuid().as_bytes().to_vec())
-                .bind(i64::from(row.version))
-                .bind(row.customer.as_str().to_owned())
-                .bind(row.event.clone())
-                .bind(row.text.clone())
-                .bind(row.channel.clone())
-                .bind(Timestamp::as_micros(row.at))
-                .bind(i64::from(row.attempts))
-                .bind(row.state.as_str());
-        }
-        insert.execute(&mut *connection).await?;
+    let values = |values: &mut Values, row: &MessageRow| {
+        values.add(row.order.uuid().as_bytes().to_vec());
+        values.add(i64::from(row.version));
+        values.add(row.customer.as_str());
+        values.add(row.event.as_str());
+        values.add(row.text.as_str());
+        values.add(row.channel.as_str());
+        values.add(Timestamp::as_micros(row.at));
+        values.add(i64::from(row.attempts));
+        values.add(row.state.as_str());
+    };
+    put_parts(connection, PUT_MESSAGES.parts(messages, values)).await
+}
+
+async fn put_parts(
+    connection: &mut SqliteConnection,
+    parts: impl Iterator<Item = Query<'static, Sqlite, SqliteArguments>>,
+) -> Result<(), sqlx::Error> {
+    for part in parts {
+        part.execute(&mut *connection).await?;
     }
     Ok(())
 }
