@@ -91,8 +91,9 @@ impl Files {
             .journal_mode(SqliteJournalMode::Wal)
             // NORMAL would lose acknowledged commits at a power loss, and wins 5 to 18 % at usual batch sizes.
             .synchronous(SqliteSynchronous::Full)
-            // SQLite's own default, in pages: larger was faster on average and tripled the 99th percentile.
-            .pragma("wal_autocheckpoint", "1000")
+            // 16 MiB. Pages that every commit touches reach the file once for four times as many commits as with SQLite's own
+            // 1,000: a tenth more commits, and the 99th percentile falls too. 10,000 tripled the 99th percentile.
+            .pragma("wal_autocheckpoint", "4000")
             .pragma("journal_size_limit", LOG_LEFT_BEHIND)
             .pragma("cache_size", WRITER_CACHE)
             .statement_cache_capacity(TEXTS + OTHER_TEXTS)
@@ -105,7 +106,7 @@ impl Files {
             // What is lost with the last transactions is made again: see the schema.
             .synchronous(SqliteSynchronous::Normal)
             // 32 MiB: the orders that are under way are written again and again, and so reach the file once instead of
-            // at each turn. 12 to 20 % less work per row than with the journal's 1000; nobody waits for these commits.
+            // at each turn. 12 to 20 % less work per row than with 1,000; nobody waits for these commits.
             .pragma("wal_autocheckpoint", "8000")
             .pragma("journal_size_limit", LOG_LEFT_BEHIND)
             .pragma("cache_size", WRITER_CACHE)
