@@ -20,7 +20,7 @@ pub(crate) fn measure(written: &mut Commits) {
         let cpu_before = crate::cpu_seconds();
         let figures = actix_web::rt::System::new().block_on(async {
             let (system, threads) = town::start(&data.place(), &town::config()).await;
-            let figures = run(&system.orders, concurrency).await;
+            let figures = run(&system.orders, concurrency, Until::Over(RUN)).await;
             drop(system);
             threads.stop();
             figures
@@ -39,13 +39,20 @@ pub(crate) fn measure(written: &mut Commits) {
     }
 }
 
-struct Figures {
-    lives: u64,
-    took: Duration,
-    commands: Histogram<u64>,
+pub(crate) struct Figures {
+    pub(crate) lives: u64,
+    pub(crate) took: Duration,
+    pub(crate) commands: Histogram<u64>,
 }
 
-async fn run(orders: &Orders, concurrency: u64) -> Figures {
+#[derive(Clone, Copy)]
+pub(crate) enum Until {
+    Over(Duration),
+    /// About so many have come to their end.
+    Lived(u64),
+}
+
+pub(crate) async fn run(orders: &Orders, concurrency: u64, until: Until) -> Figures {
     let policy = town::policy();
     let started = Instant::now();
     let lives: Vec<_> = (0..concurrency)
@@ -54,7 +61,11 @@ async fn run(orders: &Orders, concurrency: u64) -> Figures {
             actix_web::rt::spawn(async move {
                 let mut commands = Histogram::new_with_bounds(1, 60_000_000, 3).expect("valid bounds");
                 let mut lived = 0;
-                while started.elapsed() < RUN {
+                let goes_on = |lived: u64| match until {
+                    Until::Over(time) => started.elapsed() < time,
+                    Until::Lived(all) => lived < all.div_ceil(concurrency),
+                };
+                while goes_on(lived) {
                     live(&orders, &policy, person, &mut commands).await;
                     lived += 1;
                 }

@@ -6,6 +6,7 @@
 
 mod client;
 mod engines;
+mod growth;
 mod journal;
 mod lifecycles;
 mod memory;
@@ -46,6 +47,10 @@ fn main() {
     }
     if wanted("memory") {
         memory::measure();
+    }
+    // Some minutes: only who asks for it waits for it.
+    if arguments.iter().any(|argument| argument == "growth") {
+        growth::measure();
     }
 }
 

@@ -90,7 +90,7 @@ async fn open_orders(system: &baedal::actors::System, limit: usize) -> Vec<Order
 }
 
 /// VmRSS of this process (Linux).
-fn resident_bytes() -> u64 {
+pub(crate) fn resident_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
     let kib: u64 = line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or(0);
