@@ -75,12 +75,12 @@ pub(crate) fn placement(number: u64, payment_method: PaymentMethod, policy: &Arc
     let price = Money::new(12_000, Currency::KRW).expect("a small amount");
     let point = Point::new(37.566, 126.978).expect("in Seoul");
     Arc::new(Placement {
-        store: StoreRef {
+        store: Arc::new(StoreRef {
             id: store(number),
             name: Text::literal("Euljiro Noodles"),
             owner: OwnerId(subject("mario")),
             point,
-        },
+        }),
         customer_id: CustomerId(subject(&format!("customer-{}", number % 50_000))),
         policy: policy.clone(),
         lines: Box::new([Line {

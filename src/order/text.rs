@@ -67,7 +67,8 @@ impl<'de, const MAX: usize> Deserialize<'de> for Text<MAX> {
     }
 }
 
-/// Parses what serde reads without a copy in between: half the time of reading an order is spent on its texts.
+/// Parses what serde reads where it lies: an order that is read back has a dozen texts, and `try_from = "String"` would
+/// copy each of them first.
 pub(super) fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

@@ -1,7 +1,7 @@
 //! Events on their way out of the database: a page of them as one text.
 //!
 //! Row by row, sqlx copies each column and wakes the reader each time: 4 us an event. One text for a whole page takes
-//! a quarter of that, and every reader of the journal pays it. Records and their fields stand between the separators
+//! less than half of that, and every reader of the journal pays it. Records and their fields stand between the separators
 //! that ASCII has for them: no JSON holds those, so nothing needs to be escaped on the way out and back.
 
 use std::str::{FromStr, Split};
