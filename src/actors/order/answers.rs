@@ -39,11 +39,10 @@ pub(crate) enum BadHistory {
 }
 
 /// The order that a history makes, and the requests that were answered in it.
-pub(super) fn fold(
-    id: OrderId,
-    history: &[Recorded],
-    stores: &Stores,
-) -> Result<(Option<Arc<Order>>, Box<[Answered]>), BadHistory> {
+type Remembered = (Option<Arc<Order>>, Box<[Answered]>);
+
+/// What it holds in common with its store's listing, it shares with it.
+pub(super) fn fold(id: OrderId, history: &[Recorded], stores: &Stores) -> Result<Remembered, BadHistory> {
     let mut events = read_all(history)?;
     if let Some((OrderEvent::OrderPlaced(placement), _)) = events.first_mut()
         && let Some(listing) = stores.listing(placement.store.id)
