@@ -1,8 +1,8 @@
 //! The figures of the embedded default, each beside what the same machine does without us in the same minute; the
 //! journal's and the lifecycles' also of PostgreSQL, if `BAEDAL_BENCH_POSTGRES` names a server.
 //!
-//! `cargo bench` runs all; `cargo bench -- lifecycles` one of them. No figure is a test: machines drift, so compare
-//! the ratios, and only figures of one run.
+//! `cargo bench` runs all; `cargo bench -- lifecycles` one of them. `BAEDAL_BENCH_ORDERS` says how many orders the
+//! figures of memory are about. No figure is a test: machines drift, so compare the ratios, and only figures of one run.
 
 mod client;
 mod engines;

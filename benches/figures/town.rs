@@ -6,10 +6,10 @@ use baedal::actors::{self, Clock, System, Threads};
 use baedal::config::Config;
 use baedal::order::{
     Currency, CustomerId, ItemId, Line, Money, OwnerId, PaymentMethod, Place, Placement, Point, Preset, ServicePolicy,
-    SharedPlacement, StoreId, StoreRef, Subject, Text,
+    SharedPlacement, StoreId, StoreRef, Subject, Text, Timestamp,
 };
 use baedal::providers::payment::Sandbox;
-use baedal::store::{DataPlace, Engine};
+use baedal::store::{CatalogueChange, DataPlace, Engine, MenuItem, Shop};
 use uuid::Uuid;
 
 /// Stores that orders are spread over: some hundred, as in a city, so that all shards are used.
@@ -40,17 +40,47 @@ pub(crate) fn item() -> ItemId {
     ItemId::new(Uuid::from_u128(7))
 }
 
+/// Puts the stores into the catalogue, as those are that take orders.
+pub(crate) async fn open_stores(system: &System) {
+    for number in 0..STORES {
+        let placement = placement(number, PaymentMethod::OnDelivery, &policy());
+        let (store, line) = (&placement.store, &placement.lines[0]);
+        let shop = Shop {
+            id: store.id,
+            owner: store.owner.clone(),
+            name: store.name.clone(),
+            place: placement.destination.clone(),
+            policy: placement.policy.clone(),
+            open: true,
+            paused_until: None,
+            revision: 1,
+            created_at: Timestamp::from_micros(0),
+        };
+        let item = MenuItem {
+            id: line.item_id,
+            store: store.id,
+            name: line.name.clone(),
+            price: line.unit_price,
+            available: true,
+            revision: 1,
+        };
+        for change in [CatalogueChange::PutShop(shop), CatalogueChange::PutItem(item)] {
+            system.stores.change(change, None).await.expect("the catalogue takes it");
+        }
+    }
+}
+
 /// Two portions of noodles for customer `number`, paid by card or at the door.
 pub(crate) fn placement(number: u64, payment_method: PaymentMethod, policy: &Arc<ServicePolicy>) -> SharedPlacement {
     let price = Money::new(12_000, Currency::KRW).expect("a small amount");
     let point = Point::new(37.566, 126.978).expect("in Seoul");
     Arc::new(Placement {
-        store: StoreRef {
+        store: Arc::new(StoreRef {
             id: store(number),
             name: Text::literal("Euljiro Noodles"),
             owner: OwnerId(subject("mario")),
             point,
-        },
+        }),
         customer_id: CustomerId(subject(&format!("customer-{}", number % 50_000))),
         policy: policy.clone(),
         lines: Box::new([Line {

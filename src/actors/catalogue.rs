@@ -11,7 +11,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::journal::{Between, WriterTask};
 use super::mailbox::Mailbox;
-use crate::order::{ItemId, RiderId, StoreId, Timestamp};
+use crate::order::{ItemId, Placement, RiderId, StoreId, StoreRef, Timestamp};
 use crate::store::{
     Answer, Catalogue, CatalogueChange, DbError, MenuItem, NewAnswer, NotAppended, Shop, StoreRider, Writer,
 };
@@ -20,8 +20,44 @@ use crate::store::{
 #[derive(Clone, Debug)]
 pub struct Listing {
     pub shop: Arc<Shop>,
+    /// The shop as its orders know it.
+    pub store: Arc<StoreRef>,
     pub menu: BTreeMap<ItemId, MenuItem>,
     pub riders: Vec<RiderId>,
+}
+
+impl Listing {
+    fn new(shop: &Shop) -> Self {
+        Self { store: store_of(shop).into(), shop: shop.clone().into(), menu: BTreeMap::new(), riders: Vec::new() }
+    }
+
+    fn put(&mut self, shop: &Shop) {
+        let store = store_of(shop);
+        if *self.store != store {
+            self.store = store.into();
+        }
+        self.shop = shop.clone().into();
+    }
+
+    /// Lets an order that was read from the journal hold what it has in common with the listing by the same pointer, as
+    /// one does that was placed from it: half of what an order consists of is the same in all orders of its store.
+    pub fn share_with(&self, placement: &mut Placement) {
+        if placement.store == self.store {
+            placement.store = self.store.clone();
+        }
+        if placement.policy == self.shop.policy {
+            placement.policy = self.shop.policy.clone();
+        }
+        for line in &mut placement.lines {
+            if let Some(item) = self.menu.get(&line.item_id).filter(|item| item.name == line.name) {
+                line.name = item.name.clone();
+            }
+        }
+    }
+}
+
+fn store_of(shop: &Shop) -> StoreRef {
+    StoreRef { id: shop.id, name: shop.name.clone(), owner: shop.owner.clone(), point: shop.place.point }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -125,11 +161,10 @@ impl Stores {
             CatalogueChange::PutRider(rider) | CatalogueChange::RemoveRider(rider) => rider.store,
         };
         if let CatalogueChange::PutShop(shop) = change {
-            let shop = Arc::new(shop.clone());
-            let listing = listings
-                .entry(store)
-                .or_insert_with(|| Arc::new(Listing { shop: shop.clone(), menu: BTreeMap::new(), riders: Vec::new() }));
-            Arc::make_mut(listing).shop = shop;
+            match listings.get_mut(&store).map(Arc::make_mut) {
+                Some(listing) => listing.put(shop),
+                None => drop(listings.insert(store, Arc::new(Listing::new(shop)))),
+            }
             return;
         }
         let Some(listing) = listings.get_mut(&store) else { return };
@@ -156,5 +191,63 @@ impl Stores {
 impl StoreRiders for Stores {
     fn riders_of(&self, store: StoreId) -> Vec<RiderId> {
         self.listing(store).map(|listing| listing.riders.clone()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::testing::placement;
+    use crate::order::{Preset, Text};
+
+    /// Where the placement was made, with everything that it names.
+    fn listing(placement: &Placement) -> Listing {
+        let store = &placement.store;
+        let mut listing = Listing::new(&Shop {
+            id: store.id,
+            owner: store.owner.clone(),
+            name: store.name.clone(),
+            place: crate::order::Place { point: store.point, ..placement.destination.clone() },
+            policy: placement.policy.clone(),
+            open: true,
+            paused_until: None,
+            revision: 1,
+            created_at: Timestamp::from_micros(0),
+        });
+        for line in &placement.lines {
+            let (id, name, price) = (line.item_id, line.name.clone(), line.unit_price);
+            listing.menu.insert(id, MenuItem { id, store: store.id, name, price, available: true, revision: 1 });
+        }
+        listing
+    }
+
+    #[test]
+    fn an_order_that_was_read_back_holds_the_names_that_the_listing_holds() {
+        let listing = listing(&placement(Preset::FoodDelivery));
+        let mut read = placement(Preset::FoodDelivery);
+
+        listing.share_with(&mut read);
+
+        assert_eq!(read, placement(Preset::FoodDelivery), "nothing else changes");
+        assert!(Arc::ptr_eq(&read.store, &listing.store));
+        assert!(Arc::ptr_eq(&read.policy, &listing.shop.policy));
+        let name = &listing.menu[&read.lines[0].item_id].name;
+        assert_eq!(read.lines[0].name.as_str().as_ptr(), name.as_str().as_ptr());
+    }
+
+    #[test]
+    fn an_order_keeps_what_its_store_has_changed_since() {
+        let mut listing = listing(&placement(Preset::FoodDelivery));
+        listing.put(&Shop {
+            name: Text::literal("Soup no more"),
+            policy: placement(Preset::Retail).policy,
+            ..Shop::clone(&listing.shop)
+        });
+        listing.menu.clear();
+        let mut read = placement(Preset::FoodDelivery);
+
+        listing.share_with(&mut read);
+
+        assert_eq!(read, placement(Preset::FoodDelivery));
     }
 }

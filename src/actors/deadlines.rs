@@ -3,7 +3,7 @@
 //! The times stand in the journal's own transaction, so they outlive any restart. They are read once at start and
 //! then followed through the journal's news; losing a timer is impossible because there is none to lose.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -30,34 +30,32 @@ const AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// How many rows are read at a time at start.
 const PAGE: usize = 10_000;
 
-/// When each open order is due, both ways round.
+/// When each open order is due.
+///
+/// Where an order stood before is told with each news, so there is no second list by order. A time that is not in force
+/// any more may be left over where news repeats what was read at the start: the order is told the time once more
+/// then, and finds nothing to do.
 #[derive(Default)]
-struct Due {
-    by_time: BTreeSet<(Timestamp, OrderId)>,
-    by_order: HashMap<OrderId, Timestamp>,
-}
+struct Due(BTreeSet<(Timestamp, OrderId)>);
 
 impl Due {
-    fn set(&mut self, order: OrderId, due: Option<Timestamp>) {
-        if let Some(old) = self.by_order.remove(&order) {
-            self.by_time.remove(&(old, order));
+    fn moves(&mut self, order: OrderId, before: Option<Timestamp>, after: Option<Timestamp>) {
+        if let Some(before) = before {
+            self.0.remove(&(before, order));
         }
-        if let Some(due) = due {
-            self.by_time.insert((due, order));
-            self.by_order.insert(order, due);
-        }
+        self.0.extend(after.map(|after| (after, order)));
     }
 
     fn take_until(&mut self, now: Timestamp, most: usize) -> Vec<OrderId> {
-        let due: Vec<_> = self.by_time.iter().take_while(|(at, _)| *at <= now).take(most).copied().collect();
-        for (_, order) in &due {
-            self.set(*order, None);
+        let taken = self.0.iter().take_while(|(at, _)| *at <= now).take(most).copied().collect::<Vec<_>>();
+        for due in &taken {
+            self.0.remove(due);
         }
-        due.into_iter().map(|(_, order)| order).collect()
+        taken.into_iter().map(|(_, order)| order).collect()
     }
 
     fn next(&self) -> Option<Timestamp> {
-        self.by_time.first().map(|(at, _)| *at)
+        self.0.first().map(|(at, _)| *at)
     }
 }
 
@@ -76,19 +74,20 @@ impl Deadlines {
         clock: Clock,
         orders: Mailbox<To<OrderActor, Execute>>,
     ) -> Result<Self, DbError> {
-        let mut due = Due::default();
+        let mut due = Vec::new();
         let mut after = None;
         loop {
             let page = readers.open_streams(after, PAGE).await?;
             after = page.last().map(|open| open.stream.id);
             for open in page.iter().filter(|open| open.stream.kind == StreamKind::Order) {
-                due.set(OrderId::new(open.stream.id), open.due);
+                due.extend(open.due.map(|at| (at, OrderId::new(open.stream.id))));
             }
             if page.len() < PAGE {
                 break;
             }
         }
-        Ok(Self { due, follower, clock, orders })
+        // Made of all at once its nodes are full, one by one they would be half empty.
+        Ok(Self { due: Due(BTreeSet::from_iter(due)), follower, clock, orders })
     }
 
     pub(super) async fn run(mut self) {
@@ -100,8 +99,9 @@ impl Deadlines {
                 news = self.follower.next(2_000) => match news {
                     Ok(entries) => {
                         for entry in entries {
-                            if let News::Order { after, .. } = &entry.news {
-                                self.due.set(after.id, after.next_due());
+                            if let News::Order { before, after, .. } = &entry.news {
+                                let before = before.as_ref().and_then(|order| order.next_due());
+                                self.due.moves(after.id, before, after.next_due());
                             }
                         }
                     }
@@ -135,11 +135,7 @@ impl Deadlines {
         if !untold.is_empty() {
             tracing::warn!(orders = untold.len(), "orders could not be told that something is due; trying again");
             let again = Timestamp::from_micros(self.clock.now().as_micros() + AGAIN_AFTER.as_micros() as i64);
-            for order in untold {
-                if !self.due.by_order.contains_key(&order) {
-                    self.due.set(order, Some(again));
-                }
-            }
+            self.due.0.extend(untold.into_iter().map(|order| (again, order)));
         }
     }
 }
@@ -149,4 +145,25 @@ fn note_time(order: OrderId, now: Timestamp) -> Execute {
     let name = format!("time:{}", now.as_micros());
     let id = CommandId::new(uuid::Uuid::new_v5(&order.uuid(), name.as_bytes()));
     Execute { id, by: Party::System, command: OrderCommand::NoteTime, key: None, if_version: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_that_moved_on_is_due_at_its_new_time_alone() {
+        let at = Timestamp::from_micros;
+        let order = |number| OrderId::new(uuid::Uuid::from_u128(number));
+        let mut due = Due::default();
+        due.moves(order(1), None, Some(at(10)));
+        due.moves(order(2), None, Some(at(20)));
+        due.moves(order(1), Some(at(10)), Some(at(30)));
+        assert_eq!(due.take_until(at(25), 10), [order(2)]);
+        assert_eq!(due.next(), Some(at(30)));
+
+        due.moves(order(1), Some(at(30)), None);
+
+        assert_eq!(due.next(), None);
+    }
 }

@@ -13,8 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Addr, Context, Handler, Message, Recipient, WeakRecipient};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
+
+use super::slots::{Slot, Slots};
 
 /// How many may be inside, and how long an asker waits. Each actor's numbers stand in `config` with their reasons.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +76,7 @@ impl<M: Message> Message for Admitted<M> {
 pub struct Reply<M: Message> {
     asker: oneshot::Sender<Result<M::Result, Refusal>>,
     /// Comes home when the answer is given, not when it is read.
-    slot: Option<OwnedSemaphorePermit>,
+    slot: Option<Slot>,
 }
 
 impl<M: Message> Admitted<M> {
@@ -119,13 +121,17 @@ impl<M: Message> Reply<M> {
 /// The entrance of one actor: its address and its permits. Whoever holds the door may let messages in.
 pub(super) struct Door<A: Actor> {
     addr: Addr<A>,
-    slots: Arc<Semaphore>,
-    policy: MailboxPolicy,
+    slots: Slots,
 }
 
 impl<A: Actor<Context = Context<A>>> Door<A> {
     pub(super) fn new(addr: Addr<A>, policy: MailboxPolicy) -> Self {
-        Self { addr, slots: Arc::new(Semaphore::new(policy.capacity)), policy }
+        Self::with_slots(addr, Slots::new(Arc::new(policy)))
+    }
+
+    /// With slots that the actor itself holds too.
+    pub(super) fn with_slots(addr: Addr<A>, slots: Slots) -> Self {
+        Self { addr, slots }
     }
 
     /// The way in for one kind of message. All of them share the actor's permits.
@@ -135,20 +141,19 @@ impl<A: Actor<Context = Context<A>>> Door<A> {
         M::Result: Send,
         A: Handler<Admitted<M>>,
     {
-        Mailbox { recipient: self.addr.clone().recipient(), slots: self.slots.clone(), policy: self.policy }
+        Mailbox { recipient: self.addr.clone().recipient(), slots: self.slots.clone() }
     }
 
     pub(super) fn is_open(&self) -> bool {
         self.addr.connected()
     }
 
-    /// No message is waiting or in work: the actor may be let go without losing any.
-    pub(super) fn is_empty(&self) -> bool {
-        self.slots.available_permits() == self.policy.capacity
+    pub(super) fn slots(&self) -> &Slots {
+        &self.slots
     }
 
     pub(super) fn load(&self) -> MailboxLoad {
-        MailboxLoad { slots: self.slots.clone(), policy: self.policy }
+        MailboxLoad { slots: self.slots.clone() }
     }
 
     /// Lets a message in that was admitted elsewhere, with the deadline it came with, or refuses it in its place.
@@ -158,15 +163,15 @@ impl<A: Actor<Context = Context<A>>> Door<A> {
         M::Result: Send,
         A: Handler<Admitted<M>>,
     {
-        match self.slots.clone().try_acquire_owned() {
-            Ok(slot) => {
+        match self.slots.take() {
+            Some(slot) => {
                 let reply = Reply { asker: reply.asker, slot: Some(slot) };
                 let admitted = Admitted { message, expires, reply };
                 #[expect(clippy::disallowed_methods, reason = "the permit inside is the bound")]
                 self.addr.do_send(admitted);
             }
-            Err(_) => {
-                count_refusal(self.policy.name, Refusal::Full);
+            None => {
+                count_refusal(self.slots.policy().name, Refusal::Full);
                 reply.refuse(Refusal::Full);
             }
         }
@@ -176,21 +181,20 @@ impl<A: Actor<Context = Context<A>>> Door<A> {
 /// What is inside a mailbox right now, for operations.
 #[derive(Clone)]
 pub struct MailboxLoad {
-    slots: Arc<Semaphore>,
-    policy: MailboxPolicy,
+    slots: Slots,
 }
 
 impl MailboxLoad {
     pub fn name(&self) -> &'static str {
-        self.policy.name
+        self.slots.policy().name
     }
 
     pub fn capacity(&self) -> usize {
-        self.policy.capacity
+        self.slots.policy().capacity
     }
 
     pub fn in_use(&self) -> usize {
-        self.policy.capacity.saturating_sub(self.slots.available_permits())
+        self.slots.taken()
     }
 }
 
@@ -201,8 +205,7 @@ where
     M::Result: Send,
 {
     recipient: Recipient<Admitted<M>>,
-    slots: Arc<Semaphore>,
-    policy: MailboxPolicy,
+    slots: Slots,
 }
 
 impl<M> Clone for Mailbox<M>
@@ -211,7 +214,7 @@ where
     M::Result: Send,
 {
     fn clone(&self) -> Self {
-        Self { recipient: self.recipient.clone(), slots: self.slots.clone(), policy: self.policy }
+        Self { recipient: self.recipient.clone(), slots: self.slots.clone() }
     }
 }
 
@@ -222,7 +225,7 @@ where
 {
     /// Asks and waits for the answer, at most the policy's reply timeout.
     pub async fn ask(&self, message: M) -> Result<M::Result, Refusal> {
-        self.ask_within(message, self.policy.reply_timeout).await
+        self.ask_within(message, self.slots.policy().reply_timeout).await
     }
 
     /// [`ask`](Self::ask) with another patience.
@@ -243,7 +246,7 @@ where
         asker: oneshot::Sender<Result<M::Result, Refusal>>,
         expires: Instant,
     ) -> Result<(), Refusal> {
-        let slot = self.slots.clone().try_acquire_owned().map_err(|_| self.counted(Refusal::Full))?;
+        let slot = self.slots.take().ok_or_else(|| self.counted(Refusal::Full))?;
         self.put(Admitted { message, expires, reply: Reply { asker, slot: Some(slot) } });
         Ok(())
     }
@@ -254,12 +257,12 @@ where
     }
 
     fn counted(&self, refusal: Refusal) -> Refusal {
-        count_refusal(self.policy.name, refusal);
+        count_refusal(self.slots.policy().name, refusal);
         refusal
     }
 
     pub fn load(&self) -> MailboxLoad {
-        MailboxLoad { slots: self.slots.clone(), policy: self.policy }
+        MailboxLoad { slots: self.slots.clone() }
     }
 }
 

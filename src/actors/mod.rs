@@ -39,6 +39,7 @@ mod readers;
 mod rebuild;
 mod registry;
 mod rider;
+mod slots;
 mod store;
 mod system;
 mod tail;

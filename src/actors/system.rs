@@ -238,13 +238,17 @@ impl Opening {
         let store_door =
             Registry::<StoreActor>::open(books.clone(), registry("stores", mailbox("store", boxes.store), most));
         let rider_door = Registry::<RiderActor>::open(books, registry("riders", mailbox("rider", boxes.rider), most));
-        let dispatch =
-            DispatchActor::open(Arc::new(stores), config.orders.rider_capacity, mailbox("dispatch", boxes.dispatch));
+        let dispatch = DispatchActor::open(
+            Arc::new(stores.clone()),
+            config.orders.rider_capacity,
+            mailbox("dispatch", boxes.dispatch),
+        );
         let (payment, gate) = PaymentActor::open(sandbox, gate_policy(&config), payment_mailbox(&config));
         let world = World::new(Reach {
             clock,
             journal,
             readers,
+            stores,
             stock: store_door.mailbox(),
             kitchen: store_door.mailbox(),
             riders: rider_door.mailbox(),

@@ -1,51 +1,62 @@
 //! Wakes open orders at start: what they still had to ask of the world when the process ended is asked again.
 //!
-//! A page of histories is read at once and each order is started with its own, a bounded number at a time.
+//! A page of histories is read at once, and each order is started with its own, a bounded number at a time.
 //! Commands overtake: an order that someone asks for first reads itself.
 
-use futures_util::StreamExt;
-use futures_util::stream;
+use std::time::Duration;
 
-use super::mailbox::{Mailbox, Refusal};
+use super::mailbox::Mailbox;
 use super::order::{OrderActor, Origin};
 use super::registry::Wake;
 use crate::order::OrderId;
-use crate::store::Readers;
+use crate::store::{OpenStream, Readers, Recorded};
 
 /// How many histories one statement reads.
 const PAGE: usize = 500;
 
-/// Starts every open order once and says how many there were.
+type Histories = Vec<(OpenStream, Vec<Recorded>)>;
+
+/// Starts every open order once and says how many there were. `at_once` is what commands may have to wait behind.
 pub(super) async fn wake_open_orders(readers: &Readers, registry: &Mailbox<Wake<OrderActor>>, at_once: usize) -> u64 {
     let mut woken = 0;
-    let mut after = None;
+    let mut page = read(readers, None).await;
+    while let Some((last, _)) = page.last() {
+        let after = OrderId::new(last.stream.id);
+        woken += page.len() as u64;
+        // Those who read and those who start them are different threads.
+        (page, ()) = tokio::join!(read(readers, Some(after)), start(registry, page, at_once));
+    }
+    woken
+}
+
+async fn read(readers: &Readers, after: Option<OrderId>) -> Histories {
     loop {
-        let page = match readers.open_histories(after, PAGE).await {
-            Ok(page) => page,
+        match readers.open_histories(after.map(OrderId::uuid), PAGE).await {
+            Ok(page) => return page,
             Err(error) => {
                 tracing::error!(%error, "open orders cannot be read; trying again");
-                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-                continue;
+                tokio::time::sleep(Duration::from_secs(1)).await;
             }
-        };
-        let Some((last, _)) = page.last() else { return woken };
-        after = Some(last.stream.id);
-        woken += page.len() as u64;
-        stream::iter(page)
-            .for_each_concurrent(at_once, |(open, history)| wake(registry, OrderId::new(open.stream.id), history))
-            .await;
+        }
     }
 }
 
-async fn wake(registry: &Mailbox<Wake<OrderActor>>, id: OrderId, history: Vec<crate::store::Recorded>) {
-    let mut origin = Some(Origin::History(history));
+async fn start(registry: &Mailbox<Wake<OrderActor>>, page: Histories, at_once: usize) {
+    let mut orders =
+        page.into_iter().map(|(open, history)| (OrderId::new(open.stream.id), Some(Origin::History(history))));
     loop {
-        match registry.ask(Wake { id, origin: origin.take() }).await {
-            Ok(()) | Err(Refusal::Quarantined) => return,
-            // Full of what people ask: they go first.
-            Err(Refusal::Full | Refusal::NoReply | Refusal::Stopped | Refusal::Paused) => {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        let mut group: Vec<_> = orders.by_ref().take(at_once).collect();
+        if group.is_empty() {
+            return;
+        }
+        while !group.is_empty() {
+            let ids: Vec<OrderId> = group.iter().map(|(id, _)| *id).collect();
+            // No answer, or as many as may live: what people ask goes first. They read themselves then.
+            let left = registry.ask(Wake(group)).await.unwrap_or(ids);
+            if !left.is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
+            group = left.into_iter().map(|id| (id, None)).collect();
         }
     }
 }

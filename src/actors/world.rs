@@ -1,8 +1,10 @@
-//! What an order's actor reaches of the world: mailboxes, the clock and the journal's readers, nothing else.
+//! What an order's actor reaches of the world: mailboxes, the clock, the catalogue and the journal's readers, nothing
+//! else.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::catalogue::Stores;
 use super::clock::Clock;
 use super::dispatch::FindRider;
 use super::journal::Write;
@@ -21,6 +23,8 @@ pub struct Reach {
     pub clock: Clock,
     pub journal: Mailbox<Write>,
     pub readers: Readers,
+    /// For what all orders of a store have in common: see [`Listing::share_with`](super::catalogue::Listing::share_with).
+    pub stores: Stores,
     pub stock: Mailbox<To<StoreActor, KeepStock>>,
     pub kitchen: Mailbox<To<StoreActor, StopPreparation>>,
     pub riders: Mailbox<To<RiderActor, NoteInBook>>,

@@ -16,8 +16,8 @@ use utoipa::ToSchema;
 use crate::access::{Caller, Role};
 use crate::actors::{Listing, Receipt, System};
 use crate::order::{
-    CardToken, CustomerId, ItemId, Line, Money, Parcel, PaymentMethod, Place, Placement, Point, StoreId, StoreRef,
-    Text, Timestamp,
+    CardToken, CustomerId, ItemId, Line, Money, Parcel, PaymentMethod, Place, Placement, Point, StoreId, Text,
+    Timestamp,
 };
 use crate::store::AnswerKey;
 
@@ -158,13 +158,13 @@ fn resolve(body: PlaceBody, caller: &Caller, system: &System, now: Timestamp) ->
     is_open(&listing, now)?;
     let shop = &listing.shop;
     Ok(Placement {
-        store: StoreRef { id: shop.id, name: shop.name.clone(), owner: shop.owner.clone(), point: shop.place.point },
+        store: listing.store.clone(),
         customer_id: CustomerId(caller.subject.clone()),
         policy: shop.policy.clone(),
         lines: lines.into(),
         total,
         destination,
-        parcel: parcel.flatten(),
+        parcel: parcel.flatten().map(Box::new),
         note,
         payment_method: body.payment.method,
         card_token,

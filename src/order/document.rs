@@ -94,7 +94,7 @@ impl Order {
             customer_id: &placement.customer_id,
             rider_id: self.rider(),
             lines: &placement.lines,
-            parcel: placement.parcel.as_ref(),
+            parcel: placement.parcel.as_deref(),
             total: placement.total,
             destination: &placement.destination,
             note: placement.note.as_ref(),

@@ -4,8 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
+
+use super::text::parsed;
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -66,8 +68,7 @@ uuid_id!(
 /// Who someone is, as the token issuer names them: the `sub` of their token.
 ///
 /// 1 to 64 characters out of `A-Z a-z 0-9 . _ : @ -`, so that it is safe in a path, a log line and a topic.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Subject(Arc<str>);
 
 /// The text is not a name that can be given to anyone.
@@ -90,11 +91,9 @@ impl FromStr for Subject {
     }
 }
 
-impl TryFrom<String> for Subject {
-    type Error = BadSubject;
-
-    fn try_from(text: String) -> Result<Self, BadSubject> {
-        text.parse()
+impl<'de> Deserialize<'de> for Subject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer)
     }
 }
 

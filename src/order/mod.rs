@@ -35,7 +35,7 @@ mod rider;
 mod stock;
 mod stock_event;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod text;
 mod time;
 

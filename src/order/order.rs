@@ -58,14 +58,16 @@ pub struct Parcel {
 /// What was agreed when the order was placed. Never changes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Placement {
-    pub store: StoreRef,
+    /// Shared by the orders of a store for as long as it keeps its name, its owner and its place.
+    pub store: Arc<StoreRef>,
     pub customer_id: CustomerId,
     pub policy: SharedPolicy,
     pub lines: Box<[Line]>,
     pub total: Money,
     pub destination: Place,
+    /// Apart, because few orders have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parcel: Option<Parcel>,
+    pub parcel: Option<Box<Parcel>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<Text<500>>,
     pub payment_method: PaymentMethod,

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::ops::Add;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::text::parsed;
 
 /// A moment, in whole microseconds since 1970 UTC.
 ///
@@ -52,8 +54,7 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        let moment: jiff::Timestamp = text.parse().map_err(D::Error::custom)?;
+        let moment: jiff::Timestamp = parsed(deserializer)?;
         Ok(Self(moment.as_microsecond()))
     }
 }

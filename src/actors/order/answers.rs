@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 
 use super::{Execute, ExecuteError, OrderActor, Receipt};
+use crate::actors::catalogue::Stores;
 use crate::actors::mailbox::Reply;
 use crate::order::{
     CommandId, CommandName, IllegalEvent, Order, OrderCommand, OrderEvent, OrderId, Text, Timestamp, UnreadableEvent,
@@ -38,8 +39,17 @@ pub(crate) enum BadHistory {
 }
 
 /// The order that a history makes, and the requests that were answered in it.
-pub(super) fn fold(id: OrderId, history: &[Recorded]) -> Result<(Option<Arc<Order>>, Vec<Answered>), BadHistory> {
-    let events = read_all(history)?;
+type Remembered = (Option<Arc<Order>>, Box<[Answered]>);
+
+/// What it holds in common with its store's listing, it shares with it.
+pub(super) fn fold(id: OrderId, history: &[Recorded], stores: &Stores) -> Result<Remembered, BadHistory> {
+    let mut events = read_all(history)?;
+    if let Some((OrderEvent::OrderPlaced(placement), _)) = events.first_mut()
+        && let Some(listing) = stores.listing(placement.store.id)
+        && let Some(placement) = Arc::get_mut(placement)
+    {
+        listing.share_with(placement);
+    }
     let order = replay(id, None, events.iter().map(|(event, at)| (event, *at)))?;
     let mut answered: Vec<Answered> = Vec::new();
     for recorded in history {
@@ -50,9 +60,7 @@ pub(super) fn fold(id: OrderId, history: &[Recorded]) -> Result<(Option<Arc<Orde
             Some(_) | None => answered.push(this),
         }
     }
-    // Most orders wait for a long time before the next one.
-    answered.shrink_to_fit();
-    Ok((order, answered))
+    Ok((order, answered.into()))
 }
 
 fn read_all(history: &[Recorded]) -> Result<Vec<(OrderEvent, Timestamp)>, UnreadableEvent> {
@@ -103,7 +111,7 @@ impl OrderActor {
         if fingerprint.is_some_and(|fingerprint| fingerprint != answered.fingerprint) {
             return reply.send(Err(ExecuteError::KeyReused));
         }
-        let (world, id) = (self.world.clone(), self.id);
+        let (world, id) = (self.world.clone(), self.id());
         let looking = async move { answer_from_journal(&world.readers, id, answered.version, command).await };
         ctx.wait(looking.into_actor(self).map(move |found, actor, ctx| match found {
             Ok(Some(order)) => {
@@ -126,7 +134,7 @@ impl OrderActor {
         if receipt.order.has_answer_for(command) {
             return reply.send(Ok(receipt));
         }
-        self.unanswered.push(Unanswered { command, receipt, reply });
+        self.in_work().unanswered.push(Unanswered { command, receipt, reply });
         let busy = self.lifeline.busy();
         ctx.run_later(self.world.pace.answer_within, move |actor, ctx| {
             drop(busy);
@@ -135,9 +143,8 @@ impl OrderActor {
     }
 
     pub(super) fn answer_who_waits(&mut self) {
-        let Some(order) = &self.order else { return };
-        let order = order.clone();
-        for waiting in self.unanswered.extract_if(.., |waiting| order.has_answer_for(waiting.command)) {
+        let (Some(order), Some(work)) = (&self.order, &mut self.in_work) else { return };
+        for waiting in work.unanswered.extract_if(.., |waiting| order.has_answer_for(waiting.command)) {
             waiting.reply.send(Ok(Receipt { order: order.clone(), ..waiting.receipt }));
         }
     }
@@ -148,14 +155,25 @@ impl OrderActor {
         let Some(order) = self.order.clone() else { return };
         let patience = self.world.pace.answer_within;
         let waits_for_payment = |waiting: &Unanswered| matches!(waiting.command, CommandName::Place | CommandName::Pay);
-        if self.unanswered.iter().any(waits_for_payment) {
+        if self.in_work().unanswered.iter().any(waits_for_payment) {
             let why = Text::literal("no_answer_in_time");
             let attempt = order.payment.attempt;
             return self.note(OrderCommand::NoteNotPaidYet { attempt, sent: true, why }, ctx);
         }
-        tracing::debug!(order.id = %self.id, waited_ms = patience.as_millis() as u64, "answering before all is done");
-        for waiting in self.unanswered.drain(..) {
+        tracing::debug!(order.id = %self.id(), waited_ms = patience.as_millis() as u64, "answering before all is done");
+        for waiting in self.in_work().unanswered.drain(..) {
             waiting.reply.send(Ok(Receipt { order: order.clone(), ..waiting.receipt }));
         }
+        self.put_away();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_actor_of_an_idle_order_fits_the_smaller_task() {
+        assert!(size_of::<OrderActor>() <= 72, "{} bytes", size_of::<OrderActor>());
     }
 }

@@ -14,13 +14,13 @@ use crate::actors::dispatch::FindRider;
 use crate::actors::ledger::EnterError;
 use crate::actors::mailbox::Refusal;
 use crate::actors::payment::{Charge, ChargeOutcome};
-use crate::actors::registry::{Lifeline, To};
+use crate::actors::registry::To;
 use crate::actors::rider::NoteInBook;
 use crate::actors::store::{KeepStock, StopPreparation};
 use crate::actors::world::{Pace, World};
 use crate::order::{
-    CommandName, Order, OrderCommand, OrderId, PaymentOperation, Pieces, Request, RiderCommand, RiderFull,
-    StockCommand, StockRefusal, Text, provider_key,
+    CommandName, Order, OrderCommand, PaymentOperation, Pieces, Request, RiderCommand, RiderFull, StockCommand,
+    StockRefusal, Text, provider_key,
 };
 
 /// What is under way, and how often it was tried.
@@ -82,18 +82,13 @@ impl Asks {
         self.payment_tries = 0;
     }
 
-    /// A command of ours could not be written: come back to it.
-    pub(super) fn again_later(&mut self, ctx: &mut Context<OrderActor>, lifeline: &Lifeline<OrderId>, world: &World) {
-        let busy = lifeline.busy();
-        ctx.run_later(world.pace.first_pause, move |actor, ctx| {
-            drop(busy);
-            // Receivers drop repeats, so asking once more brings the same answer.
-            actor.asks.under_way.retain(|ask| ask.stage != Stage::Answered);
-            actor.follow_through(ctx);
-        });
+    /// Nothing is under way, and nothing of it is to be remembered.
+    pub(super) fn are_settled(&self) -> bool {
+        self.under_way.is_empty() && self.payment_tries == 0 && self.fresh_intent.is_none()
     }
 
-    fn pause(&self, request: &Request, tries: u32, pace: &Pace) -> Duration {
+    fn pause(&self, request: &Request, pace: &Pace) -> Duration {
+        let tries = self.under_way.iter().find(|ask| ask.request == *request).map_or(0, |ask| ask.tries);
         match request {
             Request::Pay { .. } | Request::RetryPayment => {
                 Pace::pause(pace.first_payment_pause, pace.longest_payment_pause, self.payment_tries)
@@ -110,23 +105,36 @@ impl Asks {
 }
 
 impl OrderActor {
+    /// A command of ours could not be written: come back to it.
+    pub(super) fn again_later(&self, ctx: &mut Context<Self>) {
+        let busy = self.lifeline.busy();
+        ctx.run_later(self.world.pace.first_pause, move |actor, ctx| {
+            drop(busy);
+            // Receivers drop repeats, so asking once more brings the same answer.
+            actor.in_work().asks.under_way.retain(|ask| ask.stage != Stage::Answered);
+            actor.follow_through(ctx);
+        });
+    }
+
     pub(super) fn follow_through(&mut self, ctx: &mut Context<Self>) {
         let Some(order) = self.order.clone() else { return };
         let outstanding = order.outstanding();
-        self.asks.under_way.retain(|ask| outstanding.contains(&ask.request));
+        self.in_work().asks.under_way.retain(|ask| outstanding.contains(&ask.request));
         for request in outstanding {
-            if self.asks.under_way.iter().any(|ask| ask.request == request) {
+            let asks = &mut self.in_work().asks;
+            if asks.under_way.iter().any(|ask| ask.request == request) {
                 continue;
             }
             // A payment that was just deferred is not tried again at once.
             if request == Request::RetryPayment {
-                self.asks.under_way.push(Ask { request: request.clone(), tries: 0, stage: Stage::Resting });
+                asks.under_way.push(Ask { request: request.clone(), tries: 0, stage: Stage::Resting });
                 self.rest(request, ctx);
             } else {
-                self.asks.under_way.push(Ask { request: request.clone(), tries: 0, stage: Stage::UnderWay });
+                asks.under_way.push(Ask { request: request.clone(), tries: 0, stage: Stage::UnderWay });
                 self.ask(&order, request, ctx);
             }
         }
+        self.put_away();
     }
 
     fn ask(&mut self, order: &Arc<Order>, request: Request, ctx: &mut Context<Self>) {
@@ -141,12 +149,10 @@ impl OrderActor {
 
     fn takes_fresh_intent(&mut self, request: &Request) -> bool {
         match request {
-            Request::Pay { attempt, .. } if self.asks.fresh_intent == Some(*attempt) => {
-                self.asks.fresh_intent = None;
-                true
+            Request::Pay { attempt, .. } => {
+                self.in_work().asks.fresh_intent.take_if(|fresh| *fresh == *attempt).is_some()
             }
-            Request::Pay { .. }
-            | Request::ReserveStock
+            Request::ReserveStock
             | Request::ReturnStock
             | Request::SellStock
             | Request::RetryPayment
@@ -160,9 +166,10 @@ impl OrderActor {
     fn take_up(&mut self, request: Request, outcome: Outcome, ctx: &mut Context<Self>) {
         let paying = matches!(request, Request::Pay { .. });
         if (paying && outcome.again) || request == Request::RetryPayment {
-            self.asks.payment_tries = self.asks.payment_tries.saturating_add(1);
+            let asks = &mut self.in_work().asks;
+            asks.payment_tries = asks.payment_tries.saturating_add(1);
         }
-        if let Some(ask) = self.asks.under_way.iter_mut().find(|ask| ask.request == request) {
+        if let Some(ask) = self.in_work().asks.under_way.iter_mut().find(|ask| ask.request == request) {
             ask.tries = ask.tries.saturating_add(1);
             ask.stage = if outcome.again { Stage::Resting } else { Stage::Answered };
             if outcome.again {
@@ -177,14 +184,14 @@ impl OrderActor {
 
     /// Asks again after a pause, if it is still needed then.
     fn rest(&mut self, request: Request, ctx: &mut Context<Self>) {
-        let tries = self.asks.under_way.iter().find(|ask| ask.request == request).map_or(0, |ask| ask.tries);
-        let pause = self.asks.pause(&request, tries, &self.world.pace);
+        let world = self.world.clone();
+        let pause = self.in_work().asks.pause(&request, &world.pace);
         let busy = self.lifeline.busy();
         ctx.run_later(pause, move |actor, ctx| {
             drop(busy);
             let Some(order) = actor.order.clone() else { return };
             let rests = |ask: &&mut Ask| ask.request == request && ask.stage == Stage::Resting;
-            let Some(ask) = actor.asks.under_way.iter_mut().find(rests) else { return };
+            let Some(ask) = actor.in_work().asks.under_way.iter_mut().find(rests) else { return };
             ask.stage = Stage::UnderWay;
             if order.outstanding().contains(&request) {
                 actor.ask(&order, request, ctx);

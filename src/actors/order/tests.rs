@@ -6,6 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::*;
+use crate::actors::catalogue::Stores;
 use crate::actors::clock::Clock;
 use crate::actors::dispatch::FindRider;
 use crate::actors::journal::JournalActor;
@@ -24,7 +25,7 @@ use crate::order::{
     CustomerId, Line, Money, OwnerId, PaymentMethod, PaymentOperation, PaymentStatus, Place, Placement, Point, Preset,
     ServicePolicy, SharedPlacement, Status, StoreId, StoreRef, Subject, Text,
 };
-use crate::store::{AnswerKey, CommitFault, DataPlace, Engine, Readers};
+use crate::store::{AnswerKey, Catalogue, CommitFault, DataPlace, Engine, Readers};
 
 /// Brings an order's actor down, where a bug in a rule would: see the commands below.
 pub(super) fn sabotage(command: &OrderCommand) {
@@ -71,6 +72,7 @@ impl Town {
             clock: clock.clone(),
             journal: journal.mailbox(),
             readers: readers.clone(),
+            stores: Stores::new(Catalogue::default(), journal.mailbox()),
             stock: Probe::answering(|_: &To<StoreActor, KeepStock>| entered()),
             kitchen: Probe::answering(|_: &To<StoreActor, StopPreparation>| ()),
             riders: Probe::answering(|_: &To<RiderActor, Enter<crate::order::RiderBook>>| entered()),
@@ -157,12 +159,12 @@ fn placement() -> SharedPlacement {
     let point = Point::new(37.5, 127.0).unwrap();
     let text = |text: &'static str| Text::literal(text);
     Arc::new(Placement {
-        store: StoreRef {
+        store: Arc::new(StoreRef {
             id: StoreId::new(Uuid::from_u128(1)),
             name: Text::literal("Noodles"),
             owner: OwnerId(subject("mario")),
             point,
-        },
+        }),
         customer_id: CustomerId(subject("alice")),
         policy: Arc::new(ServicePolicy::preset(Preset::FoodDelivery)),
         lines: Box::new([Line {
@@ -388,7 +390,7 @@ async fn what_was_outstanding_before_a_restart_is_asked_again_with_the_same_key(
     // The same order in a town that has never heard of it: its history is all it has.
     let second = Town::new().await;
     let wake: Mailbox<crate::actors::registry::Wake<OrderActor>> = second.registry.mailbox();
-    wake.ask(crate::actors::registry::Wake { id, origin: Some(Origin::History(history)) }).await.unwrap();
+    wake.ask(crate::actors::registry::Wake(vec![(id, Some(Origin::History(history)))])).await.unwrap();
 
     until("it asks again", async || second.charges.len() > 0).await;
     assert_eq!(second.charges.all()[0].key, asked_before);

@@ -15,10 +15,9 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt::{Debug, Display};
 use std::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, WeakRecipient};
 use tokio::time::Instant;
 
 use self::lifeline::Down;
@@ -26,6 +25,7 @@ pub(super) use self::lifeline::Lifeline;
 pub(super) use self::oversight::Dismiss;
 pub use self::oversight::{Census, Pardon, Pause, TakeCensus};
 use super::mailbox::{Admitted, Door, MailboxPolicy, Refusal};
+use super::slots::Slots;
 use crate::order::CommandId;
 
 /// How often one command may bring its actor down before that actor is taken out of service. The first panic may be
@@ -80,8 +80,6 @@ pub(super) struct Residency {
 
 struct Entry<R: Resident> {
     door: Door<R>,
-    incarnation: u64,
-    asked: Arc<AtomicU32>,
     last_used: Instant,
 }
 
@@ -95,37 +93,35 @@ struct Record {
 pub(super) struct Registry<R: Resident> {
     world: R::World,
     residency: Residency,
+    /// The mailbox policy of all residents, and the way on which they tell that they are gone.
+    resident: Arc<MailboxPolicy>,
+    down: Arc<WeakRecipient<Down<R::Id>>>,
     live: HashMap<R::Id, Entry<R>>,
     /// Every live resident once, the longest unvisited first.
     idle: VecDeque<R::Id>,
     records: HashMap<R::Id, Record>,
     quarantine: HashMap<R::Id, Option<CommandId>>,
-    incarnations: u64,
     paused: bool,
 }
 
 impl<R: Resident> Registry<R> {
     /// Starts the registry on the arbiter of the caller; its residents will live there too.
     pub(super) fn open(world: R::World, residency: Residency) -> Door<Self> {
-        let registry = Self {
+        let addr = Self::create(|ctx| Self {
             world,
             residency,
+            resident: Arc::new(residency.resident),
+            down: Arc::new(ctx.address().downgrade().recipient()),
             live: HashMap::new(),
             idle: VecDeque::new(),
             records: HashMap::new(),
             quarantine: HashMap::new(),
-            incarnations: 0,
             paused: false,
-        };
-        Door::new(registry.start(), residency.door)
+        });
+        Door::new(addr, residency.door)
     }
 
-    fn entry(
-        &mut self,
-        id: &R::Id,
-        origin: Option<R::Origin>,
-        ctx: &mut Context<Self>,
-    ) -> Result<&mut Entry<R>, Refusal> {
+    fn entry(&mut self, id: &R::Id, origin: Option<R::Origin>) -> Result<&mut Entry<R>, Refusal> {
         if self.quarantine.contains_key(id) {
             return Err(Refusal::Quarantined);
         }
@@ -137,7 +133,7 @@ impl<R: Resident> Registry<R> {
             if self.live.len() >= self.residency.most {
                 return Err(Refusal::Full);
             }
-            let entry = self.settle_in(id, origin, ctx);
+            let entry = self.settle_in(id, origin);
             self.live.insert(id.clone(), entry);
             if !dead {
                 self.idle.push_back(id.clone());
@@ -148,19 +144,12 @@ impl<R: Resident> Registry<R> {
         Ok(entry)
     }
 
-    fn settle_in(&mut self, id: &R::Id, origin: Option<R::Origin>, ctx: &mut Context<Self>) -> Entry<R> {
-        self.incarnations += 1;
-        let asked = Arc::new(AtomicU32::new(0));
-        let lifeline = Lifeline {
-            id: id.clone(),
-            incarnation: self.incarnations,
-            registry: ctx.address().downgrade().recipient(),
-            command: None,
-            asked: asked.clone(),
-        };
+    fn settle_in(&mut self, id: &R::Id, origin: Option<R::Origin>) -> Entry<R> {
+        let slots = Slots::new(self.resident.clone());
+        let lifeline = Lifeline { id: id.clone(), registry: self.down.clone(), slots: slots.clone() };
         let addr: Addr<R> = R::settle_in(id.clone(), origin, &self.world, lifeline).start();
-        let door = Door::new(addr, self.residency.resident);
-        Entry { door, incarnation: self.incarnations, asked, last_used: Instant::now() }
+        let door = Door::with_slots(addr, slots);
+        Entry { door, last_used: Instant::now() }
     }
 
     /// Lets idle residents go, a bounded number at a look.
@@ -170,7 +159,7 @@ impl<R: Resident> Registry<R> {
             let Some(id) = self.idle.pop_front() else { break };
             let Some(entry) = self.live.get(&id) else { continue };
             let idle = now.duration_since(entry.last_used) >= self.residency.idle_after;
-            if idle && entry.door.is_empty() && entry.asked.load(Ordering::Relaxed) == 0 {
+            if idle && entry.door.slots().is_idle() {
                 self.live.remove(&id); // The only address goes, and the actor with it.
                 self.records.remove(&id);
             } else {
@@ -181,7 +170,7 @@ impl<R: Resident> Registry<R> {
     }
 
     fn take_down(&mut self, down: &Down<R::Id>) -> bool {
-        let current = self.live.get(&down.id).is_some_and(|entry| entry.incarnation == down.incarnation);
+        let current = self.live.get(&down.id).is_some_and(|entry| entry.door.slots().are(&down.slots));
         if current {
             self.live.remove(&down.id);
         }
@@ -189,9 +178,10 @@ impl<R: Resident> Registry<R> {
             return current;
         }
         metrics::counter!("actor_panics_total", "kind" => R::NAME).increment(1);
-        let record = self.records.entry(down.id.clone()).or_insert(Record { command: down.command, panics: 0 });
-        if record.command != down.command {
-            *record = Record { command: down.command, panics: 0 };
+        let command = down.slots.command();
+        let record = self.records.entry(down.id.clone()).or_insert(Record { command, panics: 0 });
+        if record.command != command {
+            *record = Record { command, panics: 0 };
         }
         record.panics += 1;
         if record.panics < PANICS_ALLOWED {
@@ -199,7 +189,7 @@ impl<R: Resident> Registry<R> {
             return current;
         }
         tracing::error!(kind = R::NAME, id = %down.id, "an actor panicked three times on one command: quarantined");
-        self.quarantine.insert(down.id.clone(), down.command);
+        self.quarantine.insert(down.id.clone(), command);
         self.records.remove(&down.id);
         false
     }
@@ -226,13 +216,13 @@ where
 {
     type Result = ();
 
-    fn handle(&mut self, asked: Admitted<To<R, M>>, ctx: &mut Context<Self>) {
+    fn handle(&mut self, asked: Admitted<To<R, M>>, _: &mut Context<Self>) {
         let expires = asked.expires();
         let Some((to, reply)) = asked.start() else { return };
         if self.paused {
             return reply.refuse(Refusal::Paused);
         }
-        match self.entry(&to.id, to.origin, ctx) {
+        match self.entry(&to.id, to.origin) {
             Ok(entry) => entry.door.pass_on(to.message, reply.hand_on(), expires),
             Err(refusal) => reply.refuse(refusal),
         }
@@ -251,20 +241,18 @@ where
         }
         // Replaced without waiting to be asked: what it still had to ask of others goes on.
         let pause = if down.crashed { Duration::ZERO } else { PAUSE_BEFORE_REPLACING };
-        ctx.run_later(pause, move |registry, ctx| {
+        ctx.run_later(pause, move |registry, _| {
             // Refused when quarantined or full: then the next who asks is told so.
-            let _ = registry.entry(&down.id, None, ctx);
+            let _ = registry.entry(&down.id, None);
         });
     }
 }
 
-/// Starts a resident that lives in the journal already, without asking it anything.
+/// Starts residents that live in the journal already, without asking them anything. The answer names those for whom
+/// there is no room now.
 #[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Wake<R: Resident> {
-    pub id: R::Id,
-    pub origin: Option<R::Origin>,
-}
+#[rtype(result = "Vec<R::Id>")]
+pub(super) struct Wake<R: Resident>(pub Vec<(R::Id, Option<R::Origin>)>);
 
 impl<R: Resident> Handler<Admitted<Wake<R>>> for Registry<R>
 where
@@ -272,11 +260,15 @@ where
 {
     type Result = ();
 
-    fn handle(&mut self, asked: Admitted<Wake<R>>, ctx: &mut Context<Self>) {
-        let Some((wake, reply)) = asked.start() else { return };
-        match self.entry(&wake.id, wake.origin, ctx) {
-            Ok(_) => reply.send(()),
-            Err(refusal) => reply.refuse(refusal),
+    fn handle(&mut self, asked: Admitted<Wake<R>>, _: &mut Context<Self>) {
+        let Some((Wake(residents), reply)) = asked.start() else { return };
+        let mut left = Vec::new();
+        for (id, origin) in residents {
+            // Quarantined ones stay where they are.
+            if let Err(Refusal::Full) = self.entry(&id, origin) {
+                left.push(id);
+            }
         }
+        reply.send(left);
     }
 }

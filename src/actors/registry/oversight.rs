@@ -65,11 +65,11 @@ where
 {
     type Result = ();
 
-    fn handle(&mut self, asked: Admitted<Pardon<R>>, ctx: &mut Context<Self>) {
+    fn handle(&mut self, asked: Admitted<Pardon<R>>, _: &mut Context<Self>) {
         let Some((Pardon(id), reply)) = asked.start() else { return };
         let was = self.quarantine.remove(&id).is_some();
         if was {
-            let _ = self.entry(&id, None, ctx);
+            let _ = self.entry(&id, None);
         }
         reply.send(was);
     }

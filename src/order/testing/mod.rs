@@ -92,12 +92,12 @@ pub(crate) fn placement(preset: Preset) -> Placement {
         pick_up: place("1 Sejong-daero", 37.51),
     });
     Placement {
-        store: StoreRef {
+        store: Arc::new(StoreRef {
             id: StoreId::new(Uuid::from_u128(0x570)),
             name: text("Soup and more"),
             owner: OwnerId(subject("bob")),
             point: point(37.5, 127.0),
-        },
+        }),
         customer_id: CustomerId(subject("alice")),
         policy: Arc::new(policy),
         lines: Box::new([Line {
@@ -109,7 +109,7 @@ pub(crate) fn placement(preset: Preset) -> Placement {
         }]),
         total: won(24_000),
         destination: place("5 Sejong-daero", 37.5045),
-        parcel,
+        parcel: parcel.map(Box::new),
         note: None,
         payment_method: PaymentMethod::Card,
         card_token: Some(card()),

@@ -6,14 +6,16 @@ use uuid::Uuid;
 use super::Readers;
 use super::classify::definite;
 use super::read::{kind, uuid};
-use super::recorded::{Line, check_next, line, page};
+use super::recorded::{check_next, line, lines, page};
 use crate::order::Timestamp;
 use crate::store::{DbError, OpenStream, Recorded, StreamId, StreamKind};
 
 /// A page of open orders with all their events: a query for each order would take a minute for 100,000 of them.
 /// Both indexes give the sequence; an `order by` would sort once more, so it is checked on arrival instead.
 const HISTORIES: &str = concat!(
-    "select '[' || group_concat(line, ',') || ']' from (select json_array(d.due_at, ",
+    "select ",
+    lines!(),
+    " from (select concat_ws(char(31), coalesce(d.due_at, ''), ",
     line!(),
     ") as line
        from (select stream, due_at from deadlines where stream > $1 and kind = 1 order by stream limit $2) d
@@ -38,8 +40,8 @@ impl Readers {
     ) -> Result<Vec<(OpenStream, Vec<Recorded>)>, DbError> {
         let row = sqlx::query(HISTORIES).bind(from(after)).bind(limit).fetch_one(&self.pool).await.map_err(definite)?;
         let mut histories: Vec<(OpenStream, Vec<Recorded>)> = Vec::new();
-        for (due, line) in page::<(Option<i64>, Line)>(&row)? {
-            let event = line.recorded()?;
+        for mut record in page(&row)? {
+            let (due, event) = (record.number()?, record.recorded()?);
             match histories.last_mut() {
                 Some((last, events)) if last.stream == event.stream => {
                     check_next(&event, events.len() as u32)?;

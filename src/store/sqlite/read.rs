@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::Files;
 use super::classify::definite;
-use super::recorded::{Line, check_next, line, page};
+use super::recorded::{check_next, line, lines, page};
 use crate::store::{Answer, Cursor, DbError, Position, Recorded, Shard, StreamId, StreamKind};
 
 #[derive(Clone)]
@@ -21,7 +21,9 @@ pub struct Readers {
 /// In commit order from the last milestone on that the cursor `$1` has passed in every shard. For a reader that takes
 /// the events as they come, that is the last milestone before them.
 const AFTER: &str = concat!(
-    "select '[' || group_concat(line, ',') || ']' from (select ",
+    "select ",
+    lines!(),
+    " from (select ",
     line!(),
     " as line from events e
       where e.id > coalesce(
@@ -33,7 +35,9 @@ const AFTER: &str = concat!(
 );
 
 const STREAM: &str = concat!(
-    "select '[' || group_concat(line, ',') || ']' from (select ",
+    "select ",
+    lines!(),
+    " from (select ",
     line!(),
     " as line from events e where e.stream = $1 and e.version > $2 order by e.version limit $3)"
 );
@@ -57,8 +61,8 @@ impl Readers {
             .await
             .map_err(definite)?;
         let mut events: Vec<Recorded> = Vec::new();
-        for line in page::<Line>(&row)? {
-            let event = line.recorded()?;
+        for record in page(&row)? {
+            let event = record.recorded()?;
             check_next(&event, after_version + events.len() as u32)?;
             events.push(event);
         }
@@ -87,11 +91,10 @@ impl Readers {
             .fetch_one(&self.pool)
             .await
             .map_err(definite)?;
-        let lines: Vec<Line> = page(&row)?;
         let mut passed = cursor.clone();
-        let mut events = Vec::with_capacity(lines.len());
-        for line in lines {
-            let event = line.recorded()?;
+        let mut events = Vec::new();
+        for record in page(&row)? {
+            let event = record.recorded()?;
             if event.position.position != passed.at(event.position.shard) + 1 {
                 // A reader that was handed this would move its cursor past what it never saw.
                 return Err(DbError::Corrupt(format!("events: one is missing before {}", event.position)));
