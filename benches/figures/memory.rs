@@ -88,7 +88,7 @@ pub(crate) fn awake(directory: &Path) {
             resident_when_ready.saturating_sub(before) / orders,
         );
         if orders > ORDERS {
-            // A registry retires 4,000 in a second: too long to wait for.
+            // A million take a while to go.
             drop(system);
             return threads.stop();
         }

@@ -322,8 +322,9 @@ mod tests {
             let Engine { writer, readers, .. } = Engine::open(&place).await.unwrap();
             let journal = JournalActor::open(writer, Tail::default(), POLICY, Box::new(|_| {}));
             let world = LedgerWorld { clock: Clock::default(), journal: journal.mailbox(), readers, rider_capacity: 3 };
+            let after = Duration::from_millis(1);
             let residency =
-                Residency { door: POLICY, resident: POLICY, idle_after: Duration::from_millis(1), most: 100 };
+                Residency { door: POLICY, resident: POLICY, idle_after: after, finished_after: after, most: 100 };
             let registry = Registry::<StoreActor>::open(world, residency);
             Self { stock: registry.mailbox(), book: registry.mailbox(), faults: journal.mailbox(), _data: data }
         }

@@ -3,7 +3,7 @@
 //! No semaphore, because nobody ever waits for a slot: who finds none free is refused. Each live order has a set of
 //! its own, so it is one allocation of 64 bytes.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::mailbox::MailboxPolicy;
@@ -21,6 +21,8 @@ struct Counts {
     /// What the actor waits for from others, and does not count as a message. Bounded by what one actor asks.
     asked: AtomicU32,
     command: Mutex<Option<CommandId>>,
+    /// The actor has nothing more to do, and is only kept for those who look at what they have just done.
+    finished: AtomicBool,
 }
 
 /// One message may be inside for as long as this lives.
@@ -31,7 +33,13 @@ pub struct Busy(Slots);
 
 impl Slots {
     pub(super) fn new(policy: Arc<MailboxPolicy>) -> Self {
-        Self(Arc::new(Counts { policy, inside: 0.into(), asked: 0.into(), command: Mutex::default() }))
+        Self(Arc::new(Counts {
+            policy,
+            inside: 0.into(),
+            asked: 0.into(),
+            command: Mutex::default(),
+            finished: false.into(),
+        }))
     }
 
     /// These very slots, so those of the same actor: another one in its place has others.
@@ -46,6 +54,14 @@ impl Slots {
     /// What the actor worked on last.
     pub(super) fn command(&self) -> Option<CommandId> {
         *self.0.command.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn finish(&self) {
+        self.0.finished.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.0.finished.load(Ordering::Relaxed)
     }
 
     /// None if all are taken.

@@ -35,6 +35,10 @@ use crate::order::{RiderBook, Stock, StockEvent, StoreId};
 use crate::providers::payment::Sandbox;
 use crate::store::{Engine, Readers, StreamId, Views};
 
+/// How long a finished order stays in memory, for those who look at what they have just done and for repeats of it. With
+/// 4,000 a second, and the ten seconds that a round of the registry's looks takes, some 80,000 are there in vain: 120 MB.
+const FINISHED_AFTER: Duration = Duration::from_secs(10);
+
 /// Everything that runs, as the outside reaches it.
 #[derive(Clone)]
 pub struct System {
@@ -226,6 +230,7 @@ impl Opening {
             door: mailbox(name, boxes.registry),
             resident,
             idle_after,
+            finished_after: FINISHED_AFTER.min(idle_after),
             most,
         };
         let books = LedgerWorld {

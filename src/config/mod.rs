@@ -200,7 +200,7 @@ section! {
         /// Tokens whose signature was checked and need not be checked again. About 200 bytes each: 3 MB; more
         /// people than this at one time only cost a signature check (50 us) now and then.
         verified_tokens: usize = 16_384,
-        /// Actors of one kind that live at a time. An idle order takes about 1.5 KiB: 3 GiB at the most.
+        /// Actors of one kind that live at a time. An idle order takes 1.8 KiB: 3.5 GiB at the most.
         live_actors: usize = 2_000_000,
         /// Requests with an idempotency key that are being worked on. One per connection is the most there can be.
         running_requests: usize = 4_096,

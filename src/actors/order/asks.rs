@@ -118,6 +118,9 @@ impl OrderActor {
 
     pub(super) fn follow_through(&mut self, ctx: &mut Context<Self>) {
         let Some(order) = self.order.clone() else { return };
+        if order.settled {
+            self.lifeline.finished();
+        }
         let outstanding = order.outstanding();
         self.in_work().asks.under_way.retain(|ask| outstanding.contains(&ask.request));
         for request in outstanding {

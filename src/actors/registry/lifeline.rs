@@ -27,6 +27,11 @@ impl<Id: Clone + Send + 'static> Lifeline<Id> {
         self.slots.working_on(command);
     }
 
+    /// The resident has nothing more to do: it may go long before others that nobody asks.
+    pub fn finished(&self) {
+        self.slots.finish();
+    }
+
     /// Keeps the resident from being retired for as long as the guard lives.
     pub fn busy(&self) -> Busy {
         self.slots.busy()

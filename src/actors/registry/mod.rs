@@ -36,8 +36,15 @@ const PANICS_ALLOWED: u32 = 3;
 /// moment. One that panicked is replaced at once.
 const PAUSE_BEFORE_REPLACING: Duration = Duration::from_millis(250);
 
-/// How many residents one look at the idle ones visits, so that a million of them never hold up a message.
-const LOOKED_AT_ONCE: usize = 2_000;
+/// How often some of the residents are looked at, whether they may go.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// A look visits a two-hundredth of them, so that each is visited in ten seconds and a look at a million holds up
+/// messages for less than a millisecond.
+const LOOKS_FOR_ALL: usize = 200;
+
+/// Unless there are so few that more cost nothing.
+const LOOKED_AT_ONCE: usize = 200;
 
 /// An actor that lives under a registry.
 pub trait Resident: Actor<Context = Context<Self>> {
@@ -74,7 +81,9 @@ pub(super) struct Residency {
     pub resident: MailboxPolicy,
     /// A resident that nobody has asked anything for this long is retired.
     pub idle_after: Duration,
-    /// How many residents may live at a time. The memory bound: an order takes about 1.5 KiB.
+    /// The same for one that has nothing more to do.
+    pub finished_after: Duration,
+    /// How many residents may live at a time. The memory bound: a million idle orders take 1.8 KiB each.
     pub most: usize,
 }
 
@@ -155,11 +164,14 @@ impl<R: Resident> Registry<R> {
     /// Lets idle residents go, a bounded number at a look.
     fn retire_idle(&mut self) {
         let now = Instant::now();
-        for _ in 0..self.idle.len().min(LOOKED_AT_ONCE) {
+        let looks = (self.idle.len() / LOOKS_FOR_ALL).max(LOOKED_AT_ONCE).min(self.idle.len());
+        for _ in 0..looks {
             let Some(id) = self.idle.pop_front() else { break };
             let Some(entry) = self.live.get(&id) else { continue };
-            let idle = now.duration_since(entry.last_used) >= self.residency.idle_after;
-            if idle && entry.door.slots().is_idle() {
+            let slots = entry.door.slots();
+            let Residency { idle_after, finished_after, .. } = self.residency;
+            let stays = if slots.is_finished() { finished_after } else { idle_after };
+            if now.duration_since(entry.last_used) >= stays && slots.is_idle() {
                 self.live.remove(&id); // The only address goes, and the actor with it.
                 self.records.remove(&id);
             } else {
@@ -202,8 +214,7 @@ where
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        // Short beside any idle time, long beside what a look costs.
-        ctx.run_interval(Duration::from_millis(500), |registry, _| registry.retire_idle());
+        ctx.run_interval(LOOK_EVERY, |registry, _| registry.retire_idle());
     }
 }
 
