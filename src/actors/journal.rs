@@ -11,6 +11,7 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, Wrap
 use futures_util::future::LocalBoxFuture;
 
 use super::mailbox::{Admitted, Door, MailboxPolicy, Reply};
+use super::pressure::Gauge;
 use super::tail::{Entry, News, Tail};
 use crate::store::{Append, Committed, DbError, NotAppended, Writer};
 
@@ -20,6 +21,13 @@ const GROUP: usize = 512;
 /// How soon after a failure the journal is tried without being asked: readiness must not wait for traffic that is kept
 /// away because of it.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// Disks and databases pause this long now and then. Whoever waits for a group longer than this waits too long even
+/// before it has begun.
+const ORDINARY_PAUSE: Duration = Duration::from_millis(250);
+
+/// A group of so few takes as long as the database does, not as long as its appends do.
+const FEW: usize = 8;
 
 /// Asks for an append, with what it says for those who read the tail.
 #[derive(Message)]
@@ -56,6 +64,7 @@ pub struct Between(pub WriterTask);
 struct Waiting {
     news: News,
     reply: Reply<Write>,
+    since: Instant,
 }
 
 pub(super) struct JournalActor {
@@ -69,10 +78,27 @@ pub(super) struct JournalActor {
     report: WriteReport,
     /// The last group could not be written, and nothing was since.
     failing: bool,
+    queue: Queue,
+}
+
+/// How long appends wait for their group, beyond what the database takes for any.
+struct Queue {
+    gauge: Gauge,
+    /// What a commit takes that has next to nothing to write. A slow database is no queue: refusing orders would not make it
+    /// any faster.
+    bare_commit: Duration,
+    /// How long the group before waited: one that waits alone had a pause of the disk before it, and is worked off.
+    last: Duration,
 }
 
 impl JournalActor {
-    pub(super) fn open(writer: Writer, tail: Tail, policy: MailboxPolicy, report: WriteReport) -> Door<Self> {
+    pub(super) fn open(
+        writer: Writer,
+        tail: Tail,
+        policy: MailboxPolicy,
+        report: WriteReport,
+        queue: Gauge,
+    ) -> Door<Self> {
         let journal = Self {
             writer: Some(writer),
             appends: Vec::new(),
@@ -81,6 +107,7 @@ impl JournalActor {
             tail,
             report,
             failing: false,
+            queue: Queue { gauge: queue, bare_commit: Duration::MAX, last: Duration::ZERO },
         };
         Door::new(journal.start(), policy)
     }
@@ -92,18 +119,22 @@ impl JournalActor {
         }
         let Some(mut writer) = self.writer.take() else { return };
         let (appends, waiting) = self.next_group();
+        self.queue.begins(&waiting, &self.waiting);
         let between = std::mem::take(&mut self.between);
         let work = async move {
+            let started = Instant::now();
             let outcome = if appends.is_empty() { Ok(Vec::new()) } else { commit(&mut writer, &appends).await };
+            let took = started.elapsed();
             for (task, reply) in between {
                 task(&mut writer).await;
                 reply.send(());
             }
-            (writer, appends, waiting, outcome)
+            (writer, appends, waiting, outcome, took)
         };
-        ctx.spawn(work.into_actor(self).map(|(writer, appends, waiting, outcome), journal, ctx| {
+        ctx.spawn(work.into_actor(self).map(|(writer, appends, waiting, outcome, took), journal, ctx| {
             journal.writer = Some(writer);
             if !appends.is_empty() {
+                journal.queue.took(took, appends.len());
                 journal.note(outcome.is_ok(), ctx);
             }
             match outcome {
@@ -155,7 +186,7 @@ impl JournalActor {
     fn publish(&self, appends: Vec<Append>, waiting: Vec<Waiting>, results: Vec<Result<Committed, NotAppended>>) {
         let mut entries = Vec::with_capacity(appends.len());
         let mut replies = Vec::with_capacity(appends.len());
-        for ((append, Waiting { news, reply }), result) in appends.into_iter().zip(waiting).zip(results) {
+        for ((append, Waiting { news, reply, .. }), result) in appends.into_iter().zip(waiting).zip(results) {
             if let Ok(committed) = result {
                 entries.push(Arc::new(entry(append, news, committed)));
             }
@@ -165,6 +196,32 @@ impl JournalActor {
         crate::crash::point("journal.before_reply");
         for (reply, result) in replies {
             reply.send(result.map_err(WriteError::from));
+        }
+    }
+}
+
+impl Queue {
+    fn begins(&mut self, group: &[Waiting], left: &[Waiting]) {
+        if let Some(oldest) = group.first() {
+            let waited = oldest.since.elapsed().saturating_sub(self.bare_commit);
+            self.gauge.note(waited.min(std::mem::replace(&mut self.last, waited)));
+        }
+        self.expect(left);
+    }
+
+    /// From when on the oldest of these waits too long, whatever comes of it.
+    fn expect(&self, waiting: &[Waiting]) {
+        match waiting.first() {
+            Some(oldest) => self.gauge.expect(oldest.since + ORDINARY_PAUSE + self.bare_commit.min(ORDINARY_PAUSE)),
+            None => self.gauge.expect_nothing(),
+        }
+    }
+
+    fn took(&mut self, took: Duration, appends: usize) {
+        if took < self.bare_commit {
+            self.bare_commit = took;
+        } else if appends <= FEW {
+            self.bare_commit += (took - self.bare_commit) / 8;
         }
     }
 }
@@ -229,7 +286,8 @@ impl Handler<Admitted<Write>> for JournalActor {
     fn handle(&mut self, asked: Admitted<Write>, ctx: &mut Context<Self>) {
         let Some((write, reply)) = asked.start() else { return };
         self.appends.push(write.append);
-        self.waiting.push(Waiting { news: write.news, reply });
+        self.waiting.push(Waiting { news: write.news, reply, since: Instant::now() });
+        self.queue.expect(&self.waiting);
         self.go_on(ctx);
     }
 }

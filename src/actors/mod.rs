@@ -32,6 +32,7 @@ mod notifier;
 mod order;
 mod orders;
 mod payment;
+mod pressure;
 #[cfg(test)]
 mod probe;
 mod projector;
@@ -58,6 +59,7 @@ pub use mailbox::{Mailbox, MailboxLoad, Refusal};
 pub use order::{Execute, ExecuteError, Receipt};
 pub use orders::Orders;
 pub use payment::{GateState, PaymentGate};
+pub use pressure::{Gauge, Pressure};
 pub use projector::{Projector, ViewProgress};
 pub use rebuild::{RebuildError, RebuildState, Rebuilt, ViewRebuild, rebuild_at_rest};
 pub use registry::{Census, Pardon, Pause, TakeCensus, To};

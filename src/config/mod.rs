@@ -204,6 +204,9 @@ section! {
         live_actors: usize = 2_000_000,
         /// Requests with an idempotency key that are being worked on. One per connection is the most there can be.
         running_requests: usize = 4_096,
+        /// How long work may stand in a queue of the server before new orders are refused, so that those under way are
+        /// finished. A placement waits in some four queues: a customer notices a fifth of a second. 0: never refused.
+        queue_target_ms: Millis = Millis(20),
     }
 }
 
