@@ -181,7 +181,7 @@ fn ten_times_as_many_as_fit_leave_the_server_as_busy_as_it_can_be_with_a_queue_t
             for third in 1..=3 {
                 let seen = server.run(times, 5);
                 let what = format!("{times} times, pauses of {pause} ms, {third}: {seen:?}");
-                let most = 5.0 * (SUSTAINED - times * SUSTAINED * REFUSING / 1_000.0);
+                let most = 5.0 * SUSTAINED * (1.0 - times * SUSTAINED * REFUSING / 1_000.0);
                 assert!(seen.finished as f64 > 0.8 * most, "{what}");
                 assert!(seen.longest_queue < 4.0 * 50.0, "{what}");
             }
