@@ -21,10 +21,13 @@ const TRICKLE: f64 = 0.02;
 /// How far above what is believed to be sustained it goes while no queue stands at all.
 const PROBING: f64 = 1.25;
 
+/// A queue stands: more than usual was too much, and how much more will show.
+const MORE_THAN_USUAL: f64 = 1.5;
+
 /// How fast belief follows the queue, for each window and each target that it is too long or too short. A queue is a sum
 /// of what came in too much, so that belief must change more slowly than the queue answers, or the two chase each other.
 const BELIEVES_LESS: f64 = 0.03;
-const BELIEVES_MORE: f64 = 0.08;
+const BELIEVES_MORE: f64 = 0.12;
 
 /// Never less than so many a second are believed in: growing from nothing would take for ever.
 const LEAST: f64 = 10.0;
@@ -85,8 +88,9 @@ impl Controller {
                 self.usual += REMEMBERS * (admitted - self.usual);
                 return Verdict::Everything;
             }
-            // In a jump more is let in than can be finished; what was usual was finished without a queue.
-            let sustained = self.usual.max(admitted / 2.0).max(LEAST);
+            // What was usual was finished without a queue. What came in just now says nothing: placing an order is a small
+            // part of finishing it.
+            let sustained = (self.usual * MORE_THAN_USUAL).max(LEAST);
             self.shedding = Some(Shedding { sustained, calm: 0 });
             return Verdict::AtMost(sustained * follow(targets));
         };
