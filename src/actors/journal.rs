@@ -87,8 +87,6 @@ struct Queue {
     /// What a commit takes that has next to nothing to write. A slow database is no queue: refusing orders would not make it
     /// any faster.
     bare_commit: Duration,
-    /// How long the group before waited: one that waits alone had a pause of the disk before it, and is worked off.
-    last: Duration,
 }
 
 impl JournalActor {
@@ -107,7 +105,7 @@ impl JournalActor {
             tail,
             report,
             failing: false,
-            queue: Queue { gauge: queue, bare_commit: Duration::MAX, last: Duration::ZERO },
+            queue: Queue { gauge: queue, bare_commit: Duration::MAX },
         };
         Door::new(journal.start(), policy)
     }
@@ -201,10 +199,9 @@ impl JournalActor {
 }
 
 impl Queue {
-    fn begins(&mut self, group: &[Waiting], left: &[Waiting]) {
+    fn begins(&self, group: &[Waiting], left: &[Waiting]) {
         if let Some(oldest) = group.first() {
-            let waited = oldest.since.elapsed().saturating_sub(self.bare_commit);
-            self.gauge.note(waited.min(std::mem::replace(&mut self.last, waited)));
+            self.gauge.note(oldest.since.elapsed().saturating_sub(self.bare_commit));
         }
         self.expect(left);
     }

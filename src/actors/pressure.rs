@@ -4,9 +4,10 @@
 //! event loop its timer is woken together with everything else that is ready and waits its turn behind it, so that its
 //! delay is everyone's. The journal also says how long its oldest append waited for a group.
 //!
-//! What counts is the *shortest* delay of a window (CoDel, RFC 8289: the minimum over an interval of 100 ms): a burst
-//! that is worked off leaves a short one, a queue that stands does not. Who is refused because of it is not decided
-//! here: the edge reads this and does.
+//! What counts is the mean of a window, added up along the way that a request takes. CoDel (RFC 8289) takes the minimum,
+//! because a burst that is worked off leaves a short one. Here that was blind: where threads share a core they take
+//! turns, the crowd moves from one queue to the next, and each of them is empty again and again while everybody waits all the
+//! time. A burst is short in the mean too. Who is refused because of it is not decided here: the edge reads this and does.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -39,8 +40,9 @@ struct Readings {
     name: &'static str,
     /// From this moment on something waits too long. `NEVER`: nothing waits.
     due: AtomicU64,
-    /// The shortest delay since the last reading. `NEVER`: there was none.
-    shortest: AtomicU64,
+    /// The delays since the last reading: their sum, and how many.
+    sum: AtomicU64,
+    count: AtomicU64,
     /// The last delay.
     last: AtomicU64,
     /// What the last reading came to.
@@ -58,8 +60,9 @@ impl Default for Pressure {
 impl Pressure {
     /// A queue of that name. Threads that do the same may share a name.
     pub fn gauge(&self, name: &'static str) -> Gauge {
-        let (never, none) = (|| AtomicU64::new(NEVER), || AtomicU64::new(0));
-        let readings = Readings { name, due: never(), shortest: never(), last: none(), standing: none() };
+        let none = || AtomicU64::new(0);
+        let due = AtomicU64::new(NEVER);
+        let readings = Readings { name, due, sum: none(), count: none(), last: none(), standing: none() };
         let readings = Arc::new(readings);
         self.gauges().push(Arc::downgrade(&readings));
         Gauge { start: self.0.start, readings }
@@ -77,13 +80,11 @@ impl Pressure {
         }
     }
 
-    /// Ends a window: how long work stood in the longest queue of it.
+    /// Ends a window: how long work stood in its queues, one after the other.
     pub fn read(&self) -> Duration {
         let now = micros(self.0.start.elapsed());
-        let mut gauges = self.gauges();
-        gauges.retain(|gauge| gauge.strong_count() > 0);
-        let standing = gauges.iter().filter_map(Weak::upgrade).map(|readings| readings.read(now)).max();
-        Duration::from_micros(standing.unwrap_or(0))
+        self.gauges().retain(|gauge| gauge.upgrade().inspect(|readings| readings.read(now)).is_some());
+        self.standing().into_iter().map(|(_, standing)| standing).sum()
     }
 
     /// What the last window came to, by name; of those that share one, the longest.
@@ -117,23 +118,25 @@ impl Gauge {
 
     /// What waited has had its turn, so much too late.
     pub(super) fn note(&self, late: Duration) {
-        self.readings.shortest.fetch_min(micros(late), Ordering::Relaxed);
+        self.readings.sum.fetch_add(micros(late), Ordering::Relaxed);
+        self.readings.count.fetch_add(1, Ordering::Relaxed);
         self.readings.last.store(micros(late), Ordering::Relaxed);
     }
 }
 
 impl Readings {
-    fn read(&self, now: u64) -> u64 {
-        let standing = match self.shortest.swap(NEVER, Ordering::Relaxed) {
+    fn read(&self, now: u64) {
+        let count = self.count.swap(0, Ordering::Relaxed);
+        let sum = self.sum.swap(0, Ordering::Relaxed);
+        let standing = match sum.checked_div(count) {
             // Nothing had its turn. If something wants one, it will be as late as the one before, or already is later.
-            NEVER => match self.due.load(Ordering::Relaxed) {
+            None => match self.due.load(Ordering::Relaxed) {
                 NEVER => 0,
                 due => now.saturating_sub(due).max(self.last.load(Ordering::Relaxed)),
             },
-            shortest => shortest,
+            Some(mean) => mean,
         };
         self.standing.store(standing, Ordering::Relaxed);
-        standing
     }
 }
 
@@ -148,24 +151,24 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
-    fn a_burst_that_is_worked_off_is_no_queue_and_one_that_stands_is() {
+    fn a_burst_that_is_worked_off_counts_for_less_than_a_queue_that_stands() {
         let pressure = Pressure::default();
         let gauge = pressure.gauge("orders");
-        [80, 3, 40].into_iter().for_each(|late| gauge.note(MS * late));
-        assert_eq!(pressure.read(), MS * 3);
-        [80, 60, 90].into_iter().for_each(|late| gauge.note(MS * late));
-        assert_eq!(pressure.read(), MS * 60);
+        [80, 0, 0, 0].into_iter().for_each(|late| gauge.note(MS * late));
+        assert_eq!(pressure.read(), MS * 20);
+        [80, 60, 100, 80].into_iter().for_each(|late| gauge.note(MS * late));
+        assert_eq!(pressure.read(), MS * 80);
         assert_eq!(pressure.read(), Duration::ZERO, "nothing waits");
     }
 
     #[test]
-    fn the_longest_queue_counts_and_each_is_shown() {
+    fn whoever_passes_several_queues_waits_in_each_and_of_like_ones_in_the_longest() {
         let pressure = Pressure::default();
         let (one, other, journal) = (pressure.gauge("http"), pressure.gauge("http"), pressure.gauge("journal"));
         one.note(MS * 20);
         other.note(MS * 70);
         journal.note(MS * 30);
-        assert_eq!(pressure.read(), MS * 70);
+        assert_eq!(pressure.read(), MS * 100);
         assert_eq!(pressure.standing(), [("http", MS * 70), ("journal", MS * 30)]);
     }
 

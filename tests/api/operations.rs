@@ -21,7 +21,10 @@ async fn the_operator_sees_mailboxes_gates_and_actors() {
     let gates = gates.ok();
     assert_eq!((&gates["items"][0]["name"], &gates["items"][0]["state"]), (&json!("payment"), &json!("closed")));
     let door = &gates["items"][1];
-    assert_eq!((&door["name"], &door["state"], &door["new"]["refused"]), (&json!("admission"), &json!("open"), &json!(0)));
+    assert_eq!(
+        (&door["name"], &door["state"], &door["new"]["refused"]),
+        (&json!("admission"), &json!("open"), &json!(0))
+    );
     for queue in ["http", "orders", "journal", "appends"] {
         assert!(door["standing_ms"][queue].is_number(), "{queue}: {door}");
     }

@@ -43,7 +43,7 @@ const REMEMBERS: f64 = 0.03;
 pub(super) struct Window {
     /// How long the window was. Long ones count as one: the thread that measures was late too.
     pub(super) lasted: Duration,
-    /// The shortest that anything waited, where it waited longest.
+    /// How long work waited in the queues, one after the other.
     pub(super) standing: Duration,
     /// New orders that were let in, or as much as them.
     pub(super) admitted: f64,

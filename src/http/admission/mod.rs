@@ -22,7 +22,7 @@ use crate::actors::Pressure;
 use self::bucket::Bucket;
 use self::controller::{Controller, Verdict, Window};
 
-/// How often the queues are looked at. CoDel's interval: long enough for a burst to pass, short enough to be in time.
+/// How often the queues are looked at: long enough for a burst to pass, short enough to be in time.
 const WINDOW: Duration = Duration::from_millis(100);
 
 /// What a request is worth to people while the service is full.

@@ -67,7 +67,7 @@ impl Simulated {
             dice: fastrand::Rng::with_seed(7),
             bucket: Bucket::default(),
             controller: Controller::new(TARGET),
-            window: Window { standing: Duration::MAX, ..Window::default() },
+            window: Window::default(),
             shedding: false,
         }
     }
@@ -101,7 +101,8 @@ impl Simulated {
         seen.longest_queue = seen.longest_queue.max(self.queued);
         if self.now.is_multiple_of(20) {
             let waits = Duration::from_secs_f64(self.queued.max(0.0) / 1_000.0);
-            self.window.standing = self.window.standing.min(waits);
+            // A fifth of the mean: five looks in a window.
+            self.window.standing += waits / 5;
         }
         if self.now.is_multiple_of(100) {
             self.end_window();
@@ -136,8 +137,7 @@ impl Simulated {
     }
 
     fn end_window(&mut self) {
-        let empty = Window { standing: Duration::MAX, ..Window::default() };
-        let window = Window { lasted: MS * 100, ..std::mem::replace(&mut self.window, empty) };
+        let window = Window { lasted: MS * 100, ..std::mem::take(&mut self.window) };
         let rate = match self.controller.after(&window) {
             Verdict::Everything => None,
             Verdict::AtMost(rate) => Some(rate),
