@@ -54,7 +54,11 @@ pub use server::{ListenError, Services, app, bind, serve};
 
 // What is marked is refused first when more comes than can be worked off: `Later` can wait, `New` brings work that has
 // not begun. All else finishes what is under way, pays, shows it, or keeps the service going, and is never refused there.
+//
+// The first line is first because a rush comes through it: the router tries one after the other.
 routes! {
+    "/v1/orders"                => { POST placing::place: New }
+
     "/"                         => { GET pages::landing }
     "/livez"                    => { GET health::livez }
     "/readyz"                   => { GET health::readyz }
@@ -74,7 +78,6 @@ routes! {
     "/v1/stores/{store_id}/riders/{rider_id}"           => { PUT menu::put_rider, DELETE menu::remove_rider }
     "/v1/stores/{store_id}/orders"                      => { GET lists::store_board }
 
-    "/v1/orders"                                        => { POST placing::place: New }
     "/v1/orders/{order_id}"                             => { GET orders::read }
     "/v1/orders/{order_id}/events"                      => { GET orders::history }
     "/v1/orders/{order_id}/cancel"                      => { POST orders::cancel }
