@@ -298,6 +298,7 @@ mod tests {
 
     use super::*;
     use crate::actors::journal::JournalActor;
+    use crate::actors::pressure::Pressure;
     use crate::actors::probe::POLICY;
     use crate::actors::registry::{Registry, Residency, To};
     use crate::actors::store::{KeepStock, StoreActor};
@@ -320,7 +321,13 @@ mod tests {
             let data = tempfile::tempdir().unwrap();
             let place = DataPlace::Directory(data.path().to_owned());
             let Engine { writer, readers, .. } = Engine::open(&place).await.unwrap();
-            let journal = JournalActor::open(writer, Tail::default(), POLICY, Box::new(|_| {}));
+            let journal = JournalActor::open(
+                writer,
+                Tail::default(),
+                POLICY,
+                Box::new(|_| {}),
+                Pressure::default().gauge("appends"),
+            );
             let world = LedgerWorld { clock: Clock::default(), journal: journal.mailbox(), readers, rider_capacity: 3 };
             let after = Duration::from_millis(1);
             let residency =

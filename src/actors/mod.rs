@@ -14,7 +14,8 @@
 //!
 //! Rules that every actor keeps: everything it is asked comes through `mailbox`, with a permit and a deadline; the
 //! only thing an order waits for atomically is the journal, which asks nobody; nothing that matters rides on a
-//! message, because `outstanding()` and the cursors say it again; a panic is the registry's business.
+//! message, because `outstanding()` and the cursors say it again; a panic is the registry's business. How late each
+//! thread is, `pressure` measures, for the edge to refuse new work in time.
 
 mod board;
 mod catalogue;
@@ -32,6 +33,7 @@ mod notifier;
 mod order;
 mod orders;
 mod payment;
+mod pressure;
 #[cfg(test)]
 mod probe;
 mod projector;
@@ -59,6 +61,7 @@ pub use mailbox::{Mailbox, MailboxLoad, Refusal};
 pub use order::{Execute, ExecuteError, Receipt};
 pub use orders::Orders;
 pub use payment::{GateState, PaymentGate};
+pub use pressure::{Gauge, Pressure};
 pub use projector::{Projector, ViewProgress};
 pub use rebuild::{RebuildError, RebuildState, Rebuilt, ViewRebuild, rebuild_at_rest};
 pub use registry::{Census, Pardon, Pause, TakeCensus, To};

@@ -22,6 +22,7 @@ use super::mailbox::{Door, Mailbox, MailboxLoad, MailboxPolicy};
 use super::order::OrderActor;
 use super::orders::Orders;
 use super::payment::{GatePolicy, PaymentActor, PaymentGate};
+use super::pressure::Pressure;
 use super::projector::ViewProgress;
 use super::readers::{LEAVE_WITHIN, ReaderThread, Reading};
 use super::rebuild::ViewRebuild;
@@ -55,6 +56,8 @@ pub struct System {
     pub mirror: Option<Mirror>,
     pub operations: Operations,
     pub clock: Clock,
+    /// How long work waits; the edge adds its own threads to it.
+    pub pressure: Pressure,
 }
 
 /// What riders ask.
@@ -116,9 +119,13 @@ pub async fn start(
     let tail = Tail::default();
     let catalogue = readers.catalogue().await.context("the catalogue cannot be read")?;
 
+    let pressure = Pressure::default();
+    threads.journal.spawn(pressure.clone().feel("journal"));
+    threads.orders.spawn(pressure.clone().feel("orders"));
     let policy = mailbox("journal", config.mailboxes.journal);
-    let tail_of_writer = tail.clone();
-    let journal = on(&threads.journal, move || JournalActor::open(writer, tail_of_writer, policy, report)).await?;
+    let (tail_of_writer, appends) = (tail.clone(), pressure.gauge("appends"));
+    let opening = move || JournalActor::open(writer, tail_of_writer, policy, report, appends);
+    let journal = on(&threads.journal, opening).await?;
     let stores = Stores::new(catalogue, journal.mailbox::<Between>());
 
     let opening = Opening {
@@ -190,6 +197,7 @@ pub async fn start(
         progress,
         mirror,
         clock,
+        pressure,
     };
     Ok((system, threads))
 }

@@ -14,12 +14,15 @@ use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpRequest, HttpResponse};
+use actix_web::{Error, HttpRequest, HttpResponse, web};
 use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
+use super::admission::{Admission, Class};
+use super::caller;
 use super::code::Code;
 use super::error::ApiError;
+use super::extract::read_past;
 use super::measure;
 use super::route::Route;
 use super::trace::{REQUEST_ID, TraceId, request_id};
@@ -36,9 +39,14 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 pub(super) async fn around(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
+    let route = request.app_data::<Route>().copied().unwrap_or(Route::UNKNOWN);
+    if !is_admitted(&request, &route) {
+        // In a box, so that those who are admitted need no room for it.
+        return Ok(Box::pin(turn_away(request, route.path, started)).await);
+    }
+    let route = route.path;
     let request_head = request.request().clone();
     let trace = TraceId::of(request.headers());
-    let route = request.app_data::<Route>().map_or(Route::UNKNOWN, |route| route.path);
     let limit = request.app_data::<RequestTimeout>().expect("every app of ours is given its limits").0;
     let span = tracing::info_span!(
         "request",
@@ -55,12 +63,41 @@ pub(super) async fn around(request: ServiceRequest, next: Next<BoxBody>) -> Resu
             Ok(Err(_panic)) => ServiceResponse::from_err(ApiError::new(Code::Internal), request_head),
             Err(_elapsed) => ServiceResponse::from_err(ApiError::new(Code::OutcomeUnknown), request_head),
         };
-        let mut answer = with_problem(answer, trace);
-        add_headers(&mut answer, trace);
-        report(&answer, route, started.elapsed());
-        answer
+        finish(answer, trace, route, started)
     };
     Ok(finished.instrument(span).await)
+}
+
+/// Whether there is room for it, or a better reason to refuse it: whoever has no good token takes nobody's room.
+fn is_admitted(request: &ServiceRequest, route: &Route) -> bool {
+    let class = route.class_of(request.method());
+    if class == Class::Finish {
+        return true;
+    }
+    let admission = request.app_data::<web::Data<Admission>>().expect("every app of ours is given its door");
+    (admission.is_bounded() && caller::of(request.request()).is_err()) || admission.admits(class)
+}
+
+/// Refuses before anything is made for the request. Its body is on the way all the same: a connection on which it was
+/// left unread would have to be closed, and opened again, which costs more than all the rest.
+async fn turn_away(request: ServiceRequest, route: &'static str, started: Instant) -> ServiceResponse<BoxBody> {
+    let trace = TraceId::of(request.headers());
+    let (request, payload) = request.into_parts();
+    read_past(&request, payload).await;
+    let answer = ServiceResponse::from_err(ApiError::new(Code::ServiceFull), request);
+    finish(answer, trace, route, started)
+}
+
+fn finish(
+    answer: ServiceResponse<BoxBody>,
+    trace: TraceId,
+    route: &'static str,
+    started: Instant,
+) -> ServiceResponse<BoxBody> {
+    let mut answer = with_problem(answer, trace);
+    add_headers(&mut answer, trace);
+    report(&answer, route, started.elapsed());
+    answer
 }
 
 /// Gives a refusal its body: ours its own, the framework's one that fits the status.

@@ -20,10 +20,14 @@ impl FromRequest for Caller {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let verifier = request.app_data::<web::Data<Verifier>>().expect("every app of ours is given its verifier");
-        let caller = bearer_token(request.headers()).and_then(|token| verifier.verify(token));
-        ready(caller.map_err(ApiError::from))
+        ready(of(request).map_err(ApiError::from))
     }
+}
+
+/// Who sends this request.
+pub(super) fn of(request: &HttpRequest) -> Result<Caller, Unauthorized> {
+    let verifier = request.app_data::<web::Data<Verifier>>().expect("every app of ours is given its verifier");
+    bearer_token(request.headers()).and_then(|token| verifier.verify(token))
 }
 
 impl Caller {

@@ -1,9 +1,10 @@
 //! The public interface over HTTP. The only folder that knows actix-web.
 //!
 //! Every route is on the one screen below; `code` and `error` are the table of refusals. Handlers parse, ask and
-//! render: what may happen to an order is decided in `order`, whether there is room for it by the mailboxes of
-//! `actors`. Nothing here writes to the journal.
+//! render: what may happen to an order is decided in `order`, whether there is room for it by `admission` and then by
+//! the mailboxes of `actors`. Nothing here writes to the journal.
 
+mod admission;
 mod around;
 mod asked;
 mod caller;
@@ -39,6 +40,7 @@ mod views;
 
 use route::routes;
 
+pub use admission::Class;
 pub use caller::BEARER_PROTOCOL;
 pub use code::Code;
 pub use docs::openapi_json;
@@ -50,7 +52,13 @@ pub use problem::{FieldError, Problem};
 pub use route::Route;
 pub use server::{ListenError, Services, app, bind, serve};
 
+// What is marked is refused first when more comes than can be worked off: `Later` can wait, `New` brings work that has
+// not begun. All else finishes what is under way, pays, shows it, or keeps the service going, and is never refused there.
+//
+// The first line is first because a rush comes through it: the router tries one after the other.
 routes! {
+    "/v1/orders"                => { POST placing::place: New }
+
     "/"                         => { GET pages::landing }
     "/livez"                    => { GET health::livez }
     "/readyz"                   => { GET health::readyz }
@@ -62,15 +70,14 @@ routes! {
     "/.well-known/jwks.json"    => { GET tokens::jwks }
     "/v1/tokens"                => { POST tokens::issue }
 
-    "/v1/stores"                                        => { GET stores::list, POST stores::create }
-    "/v1/stores/{store_id}"                             => { GET stores::read, PATCH stores::change }
-    "/v1/stores/{store_id}/menu"                        => { GET menu::read }
-    "/v1/stores/{store_id}/menu/{item_id}"              => { PUT menu::put, DELETE menu::remove }
+    "/v1/stores"                                        => { GET stores::list: Later, POST stores::create: New }
+    "/v1/stores/{store_id}"                             => { GET stores::read: Later, PATCH stores::change }
+    "/v1/stores/{store_id}/menu"                        => { GET menu::read: Later }
+    "/v1/stores/{store_id}/menu/{item_id}"              => { PUT menu::put: New, DELETE menu::remove }
     "/v1/stores/{store_id}/menu/{item_id}/restock"      => { POST menu::restock }
     "/v1/stores/{store_id}/riders/{rider_id}"           => { PUT menu::put_rider, DELETE menu::remove_rider }
     "/v1/stores/{store_id}/orders"                      => { GET lists::store_board }
 
-    "/v1/orders"                                        => { POST placing::place }
     "/v1/orders/{order_id}"                             => { GET orders::read }
     "/v1/orders/{order_id}/events"                      => { GET orders::history }
     "/v1/orders/{order_id}/cancel"                      => { POST orders::cancel }
@@ -88,11 +95,11 @@ routes! {
     "/v1/orders/{order_id}/pick-up"                     => { POST orders::pick_up }
     "/v1/orders/{order_id}/deliver"                     => { POST orders::deliver }
 
-    "/v1/my-page"                                       => { GET lists::my_page }
-    "/v1/messages"                                      => { GET lists::messages }
+    "/v1/my-page"                                       => { GET lists::my_page: Later }
+    "/v1/messages"                                      => { GET lists::messages: Later }
     "/v1/deliveries"                                    => { GET riders::deliveries }
     "/v1/riders/me"                                     => { GET riders::me, PUT riders::put_me }
-    "/v1/feed"                                          => { GET feed::open }
+    "/v1/feed"                                          => { GET feed::open: Later }
 
     "/v1/operations/mailboxes"                          => { GET operations::mailboxes }
     "/v1/operations/gates"                              => { GET operations::gates }

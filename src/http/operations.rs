@@ -12,6 +12,7 @@ use crate::order::{OrderId, RiderId, StoreId, Timestamp};
 use crate::providers::payment::{Failure, SandboxMood};
 use crate::store::{MessageFilter, MessageState};
 
+use super::admission::{Admission, Count, Shown};
 use super::code::Code;
 use super::error::{ApiError, FieldErrors};
 use super::extract::{Body, Path, Query};
@@ -39,16 +40,42 @@ pub(super) async fn mailboxes(caller: Caller, system: web::Data<System>) -> Resu
     Ok(HttpResponse::Ok().json(serde_json::json!({ "items": items })))
 }
 
-/// The payment gate: closed, half open or open, read off its places.
+/// The payment gate: closed, half open or open, read off its places. And the door for new work: open, or bounded to so
+/// many orders a second because work stands in the queues.
 #[utoipa::path(get, path = "/v1/operations/gates", tag = "operations",
     responses((status = 200, description = "All gates", body = Object)))]
-pub(super) async fn gates(caller: Caller, system: web::Data<System>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn gates(
+    caller: Caller,
+    system: web::Data<System>,
+    admission: web::Data<Admission>,
+) -> Result<HttpResponse, ApiError> {
     caller.must_be(&[Role::Admin])?;
     let gate = &system.operations.gate;
     let (running, lost, places) = gate.places();
-    Ok(HttpResponse::Ok().json(serde_json::json!({ "items": [{
+    let payment = serde_json::json!({
         "name": "payment", "state": gate.state().as_str(), "places": places, "running": running, "lost": lost,
-    }] })))
+    });
+    Ok(HttpResponse::Ok().json(serde_json::json!({ "items": [payment, door(&admission.shown(), &system)] })))
+}
+
+fn door(admission: &Shown, system: &System) -> serde_json::Value {
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1_000.0;
+    let queues: serde_json::Map<_, _> = system
+        .pressure
+        .standing()
+        .into_iter()
+        .map(|(queue, standing)| (queue.to_owned(), milliseconds(standing).into()))
+        .collect();
+    let count = |count: Count| serde_json::json!({ "admitted": count.admitted, "refused": count.refused });
+    serde_json::json!({
+        "name": "admission",
+        "state": if admission.orders_per_s.is_some() { "bounded" } else { "open" },
+        "orders_per_s": admission.orders_per_s,
+        "target_ms": admission.target.map(milliseconds),
+        "standing_ms": queues,
+        "new": count(admission.counted.new),
+        "later": count(admission.counted.later),
+    })
 }
 
 /// Which actors live, which parts are paused, who is quarantined and for which command.

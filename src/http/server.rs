@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix_web::body::BoxBody;
 use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
-use actix_web::{App, Error, HttpServer, web};
+use actix_web::{App, Error, HttpServer, rt, web};
 use tokio::net::TcpSocket;
 use tokio::sync::watch;
 
@@ -15,6 +15,7 @@ use crate::actors::System;
 use crate::config::{Access, Config, Http};
 use crate::telemetry::Metrics;
 
+use super::admission::Admission;
 use super::around::{RequestTimeout, around};
 use super::code::Code;
 use super::error::ApiError;
@@ -37,6 +38,7 @@ pub struct Services {
     pub system: System,
     /// Set when the process stops: live feeds end.
     pub closing: watch::Sender<bool>,
+    admission: Arc<Admission>,
     clock: DevelopmentClock,
     jwks: Arc<Jwks>,
     sign_in: Arc<DevelopmentSignIn>,
@@ -55,6 +57,7 @@ impl Services {
             metrics,
             system,
             closing: watch::Sender::new(false),
+            admission: Arc::new(Admission::new(config.limits.queue_target_ms.duration())),
             clock: DevelopmentClock(config.access.development_clock),
             jwks: Arc::new(Jwks(key.jwks().to_string())),
             sign_in: Arc::new(sign_in(&config.access, config.http.listen.ip())),
@@ -109,6 +112,7 @@ pub fn app(
         .app_data(web::Data::new(services.metrics))
         .app_data(web::Data::new(services.system))
         .app_data(web::Data::new(services.closing))
+        .app_data(web::Data::from(services.admission))
         .app_data(web::Data::new(services.clock))
         .app_data(web::Data::from(services.jwks))
         .app_data(web::Data::from(services.sign_in))
@@ -124,7 +128,13 @@ async fn no_such_route() -> Result<String, ApiError> {
 
 /// Serves until the returned server's handle is told to stop. Signals are the caller's: they mean more than this.
 pub fn serve(listener: TcpListener, settings: &Http, services: Services) -> std::io::Result<Server> {
-    let server = HttpServer::new(move || app(services.clone()))
+    let (admission, pressure) = (services.admission.clone(), services.system.pressure.clone());
+    rt::spawn(async move { admission.steer(&pressure).await });
+    let each_worker = move || {
+        rt::spawn(services.system.pressure.clone().feel("http"));
+        app(services.clone())
+    };
+    let server = HttpServer::new(each_worker)
         .workers(settings.workers)
         .max_connections(settings.max_connections.div_ceil(settings.workers))
         .client_request_timeout(settings.head_timeout_ms.duration())

@@ -1,6 +1,8 @@
 //! Placing an order: the one request that may be in doubt for long, and is repeated as it was.
 
-use tokio::time::Instant;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 
 use super::answer::Order;
 use super::api::{Ask, Said};
@@ -26,12 +28,22 @@ pub(super) enum Placement {
     Deferred(Order),
     /// There is an order, and it is over.
     EndedAtOnce,
+    /// For lack of room: this attempt was not carried out.
+    Refused,
     NotTaken,
 }
+
+/// How long whoever asks after an order of unknown outcome asks again when there is no room to answer, and how often:
+/// longer than a server needs to recover from a rush.
+const SETTLES_WITHIN: Duration = Duration::from_secs(15);
+const ASKS_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Places an order. Its number names the wish, and its repeats.
 pub(super) async fn place(town: &Town, number: u64, wish: Wish) -> Placement {
     let placement = ask(town, number, wish).await;
+    if matches!(placement, Placement::Refused) {
+        town.promises.borrow_mut().refused(number);
+    }
     if matches!(placement, Placement::Deferred(_))
         && let Some(leg) = town.api.tally.borrow_mut().at(wish.intended)
     {
@@ -40,10 +52,14 @@ pub(super) async fn place(town: &Town, number: u64, wish: Wish) -> Placement {
     placement
 }
 
-/// Repeats a placement that was never answered, with the same key: true when that settled the matter.
+/// Repeats a placement that was never answered, with the same key: true when that settled the matter. A refusal does not:
+/// it says nothing about the attempt of which the outcome is unknown.
 pub(super) async fn settle(town: &Town, number: u64, wish: Wish) -> bool {
     let wish = Wish { intended: Instant::now(), ..wish };
-    ask(town, number, wish).await;
+    let give_up = Instant::now() + SETTLES_WITHIN;
+    while matches!(ask(town, number, wish).await, Placement::Refused) && Instant::now() < give_up {
+        sleep(ASKS_AGAIN_AFTER).await;
+    }
     !matches!(town.promises.borrow().get(number), Some(Promise::Unknown))
 }
 
@@ -92,10 +108,7 @@ async fn ask(town: &Town, number: u64, wish: Wish) -> Placement {
                 Placement::NotTaken
             }
         },
-        Said::Refused => {
-            promises.refused(number);
-            Placement::NotTaken
-        }
+        Said::Refused => Placement::Refused,
         Said::Unknown => Placement::NotTaken,
     }
 }

@@ -183,7 +183,7 @@ impl Run {
                     sleep(A_LITTLE).await;
                 }
                 Placement::EndedAtOnce => self.count_end(wish, End::Finished),
-                Placement::NotTaken => sleep(A_LITTLE).await,
+                Placement::Refused | Placement::NotTaken => sleep(A_LITTLE).await,
             }
         }
     }
@@ -210,7 +210,7 @@ impl Run {
         match placement {
             Placement::Taken(order) | Placement::Deferred(order) => self.go_on(number, wish, order).await,
             Placement::EndedAtOnce => self.count_end(wish, End::Finished),
-            Placement::NotTaken => {}
+            Placement::Refused | Placement::NotTaken => {}
         }
     }
 

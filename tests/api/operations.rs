@@ -18,7 +18,16 @@ async fn the_operator_sees_mailboxes_gates_and_actors() {
         assert!(found.is_some_and(|mailbox| mailbox["capacity"].as_u64() > Some(0)), "{name}: {mailboxes:?}");
     }
     let gates = look("gates").await;
-    assert_eq!(gates.ok()["items"][0]["state"], "closed");
+    let gates = gates.ok();
+    assert_eq!((&gates["items"][0]["name"], &gates["items"][0]["state"]), (&json!("payment"), &json!("closed")));
+    let door = &gates["items"][1];
+    assert_eq!(
+        (&door["name"], &door["state"], &door["new"]["refused"]),
+        (&json!("admission"), &json!("open"), &json!(0))
+    );
+    for queue in ["http", "orders", "journal", "appends"] {
+        assert!(door["standing_ms"][queue].is_number(), "{queue}: {door}");
+    }
     let actors = look("actors").await.ok();
     let orders = actors["items"].as_array().unwrap().iter().find(|kind| kind["kind"] == "order").unwrap().clone();
     assert_eq!((&orders["live"], &orders["quarantined"]), (&json!(1), &json!([])), "{actors}");

@@ -1,12 +1,16 @@
 //! More than fits: what is refused is refused at once and changes nothing, and everything else goes on.
 
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::helpers::{Life, Options, PATIENCE, TestApp, wait_until};
+use crate::helpers::{Engine, Life, Options, PATIENCE, TestApp, engine, wait_until};
 
 #[tokio::test]
 async fn while_payment_hangs_orders_are_deferred_and_everything_else_goes_on() {
@@ -90,6 +94,63 @@ async fn a_paused_part_refuses_at_once_and_nothing_is_lost() {
     assert_eq!(app.order(&order).await["version"], version, "definitely not applied");
     app.pause_store_management(false).await;
     app.accept(&life.shop.owner, &order).await.ok();
+}
+
+/// Holds what the journal needs to commit, as a disk does that has stopped for a while.
+async fn stop_the_disk(app: &TestApp) -> SqliteConnection {
+    let file = SqliteConnectOptions::new().filename(app.data_dir().join("journal.sqlite3"));
+    let mut connection = file.pragma("wal_autocheckpoint", "0").connect().await.unwrap();
+    sqlx::query("begin immediate").execute(&mut connection).await.unwrap();
+    connection
+}
+
+#[tokio::test]
+async fn while_the_journal_stands_still_new_orders_are_refused_and_what_is_under_way_is_kept() {
+    if engine() != Engine::Sqlite {
+        // A lock of a file is what stops the journal here.
+        return;
+    }
+    // Longer than a busy machine holds up a test. If it stands still for longer than the database waits, that says so.
+    let app = Options::default().set("limits.queue_target_ms", 800).expect_errors().start().await;
+    let life = Life::at(&app, "food_delivery").await;
+    let order = life.place(&app).await;
+
+    let disk = stop_the_disk(&app).await;
+    let accepting = app.accept(&life.shop.owner, &order);
+    let refused = async {
+        // The first ones wait behind the disk, and show that there is a queue.
+        let new = life.shop.order();
+        let placing = (0..40).map(async |nth| {
+            tokio::time::sleep(PATIENCE / 400 * nth).await;
+            app.place(&life.customer, &new).await
+        });
+        let mut placing: FuturesUnordered<_> = placing.collect();
+        let refused = loop {
+            let answer = placing.next().await.expect("one of them is refused");
+            if answer.status == 503 && answer.body["code"] == "service_full" {
+                break answer;
+            }
+        };
+        app.open("/livez").await.ok();
+        app.get(&life.customer, &format!("/v1/orders/{order}")).await.ok();
+        app.get(&app.admin, "/v1/operations/gates").await.ok();
+        disk.close().await.unwrap();
+        // Whatever was let in has an answer, if only that its outcome is unknown.
+        placing.collect::<Vec<_>>().await;
+        refused
+    };
+    let (accepted, refused) = tokio::join!(accepting, refused);
+    let after = refused.header("retry-after").and_then(|after| after.parse::<u32>().ok()).unwrap();
+    assert!((1..=5).contains(&after), "{after}");
+    assert_ne!(accepted.body["code"], "service_full", "it is under way: it waits with the journal, and is not refused");
+
+    let taken = async || {
+        let answer = app.place(&life.customer, &life.shop.order()).await;
+        (answer.status == 201).then(|| answer.body["id"].as_str().unwrap().to_owned())
+    };
+    let another = wait_until("new orders are taken again", taken).await;
+    app.wait_for_status(&another, "awaiting_acceptance").await;
+    app.accept(&life.shop.owner, &another).await.ok();
 }
 
 #[tokio::test]

@@ -98,14 +98,19 @@ impl<T: DeserializeOwned + 'static> FromRequest for OptionalBody<T> {
 
 /// What may be read, unless the head already says that it is too much.
 fn admit(request: &HttpRequest) -> Result<BodyLimits, ApiError> {
+    let limits = fits(request)?;
+    // Nothing is decompressed: a few kilobytes of gzip can be gigabytes of spaces.
+    if request.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        return Err(ApiError::new(Code::UnsupportedMediaType).detail("compressed bodies are not read"));
+    }
+    Ok(limits)
+}
+
+fn fits(request: &HttpRequest) -> Result<BodyLimits, ApiError> {
     let limits = *request.app_data::<BodyLimits>().expect("every app of ours is given its limits");
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|bytes| bytes > limits.bytes as u64) {
         return Err(too_large(limits));
-    }
-    // Nothing is decompressed: a few kilobytes of gzip can be gigabytes of spaces.
-    if request.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        return Err(ApiError::new(Code::UnsupportedMediaType).detail("compressed bodies are not read"));
     }
     Ok(limits)
 }
@@ -150,6 +155,21 @@ async fn gather(mut payload: Payload, limits: BodyLimits) -> Result<Bytes, ApiEr
     whole.extend_from_slice(&first);
     whole.extend_from_slice(&rest);
     Ok(whole.freeze())
+}
+
+/// Lets a body that nobody will look at go by, as far as one would have been read. What is longer or slower than that
+/// is left, and costs the client its connection.
+pub(in crate::http) async fn read_past(request: &HttpRequest, mut payload: Payload) {
+    let Ok(limits) = fits(request) else { return };
+    let to_the_end = async {
+        let mut left = limits.bytes;
+        while let Some(Ok(piece)) = payload.next().await {
+            let Some(less) = left.checked_sub(piece.len()) else { break };
+            left = less;
+        }
+    };
+    // Either way it is refused next.
+    let _ = tokio::time::timeout(limits.within, to_the_end).await;
 }
 
 fn too_large(limits: BodyLimits) -> ApiError {

@@ -4,6 +4,7 @@ mod body;
 mod path;
 mod query;
 
+pub(super) use body::read_past;
 pub use body::{Body, BodyLimits, OptionalBody};
 pub use path::Path;
 pub use query::Query;

@@ -148,6 +148,7 @@ macro_rules! serving {
 }
 
 mod access;
+mod admission;
 mod bodies;
 mod pages;
 mod refusals;

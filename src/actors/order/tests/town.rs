@@ -14,6 +14,7 @@ use crate::actors::ledger::{Enter, Entered};
 use crate::actors::mailbox::{Door, Mailbox};
 use crate::actors::orders::Orders;
 use crate::actors::payment::{Charge, ChargeOutcome, PaymentGate};
+use crate::actors::pressure::Pressure;
 use crate::actors::probe::{POLICY, Probe, Record};
 use crate::actors::registry::{Registry, Residency, To};
 use crate::actors::rider::RiderActor;
@@ -48,7 +49,8 @@ impl Town {
         let data = tempfile::tempdir().unwrap();
         let place = DataPlace::Directory(data.path().to_owned());
         let Engine { writer, readers, .. } = Engine::open(&place).await.unwrap();
-        let journal = JournalActor::open(writer, Tail::default(), POLICY, Box::new(|_| {}));
+        let journal =
+            JournalActor::open(writer, Tail::default(), POLICY, Box::new(|_| {}), Pressure::default().gauge("appends"));
         let (charges, answers) = (Record::default(), Answers::default());
         let (noting, answering) = (charges.clone(), answers.clone());
         let payments = Probe::scripted(move |charge: Charge, reply| {

@@ -4,13 +4,17 @@
 //! written and unknown, and unknown is settled here, by fencing off the lost connection and reading what stands in
 //! the journal, before anyone is answered. Only when that fails too are the askers told that it is unknown.
 
+mod queue;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use futures_util::future::LocalBoxFuture;
 
+use self::queue::Queue;
 use super::mailbox::{Admitted, Door, MailboxPolicy, Reply};
+use super::pressure::Gauge;
 use super::tail::{Entry, News, Tail};
 use crate::store::{Append, Committed, DbError, NotAppended, Writer};
 
@@ -56,6 +60,8 @@ pub struct Between(pub WriterTask);
 struct Waiting {
     news: News,
     reply: Reply<Write>,
+    /// When it was asked for.
+    since: Instant,
 }
 
 pub(super) struct JournalActor {
@@ -72,6 +78,8 @@ pub(super) struct JournalActor {
     report: WriteReport,
     /// The last group could not be written, and nothing was since.
     failing: bool,
+    reply_timeout: Duration,
+    queue: Queue,
 }
 
 /// Appends in the order they came, and who waits for them. The two lists go together.
@@ -88,7 +96,13 @@ struct Done {
 }
 
 impl JournalActor {
-    pub(super) fn open(writer: Writer, tail: Tail, policy: MailboxPolicy, report: WriteReport) -> Door<Self> {
+    pub(super) fn open(
+        writer: Writer,
+        tail: Tail,
+        policy: MailboxPolicy,
+        report: WriteReport,
+        queue: Gauge,
+    ) -> Door<Self> {
         let journal = Self {
             writer: Some(writer),
             gathered: Group::default(),
@@ -98,6 +112,8 @@ impl JournalActor {
             tail,
             report,
             failing: false,
+            reply_timeout: policy.reply_timeout,
+            queue: Queue::new(queue),
         };
         Door::new(journal.start(), policy)
     }
@@ -121,6 +137,9 @@ impl JournalActor {
             return self.tell();
         };
         let group = self.gathered.take(GROUP);
+        if let Some(oldest) = group.waiting.first() {
+            self.queue.begins(oldest.since);
+        }
         let between = std::mem::take(&mut self.between);
         let (done, tail) = (self.done.take(), self.tail.clone());
         let work = async move {
@@ -129,16 +148,19 @@ impl JournalActor {
             };
             // In this sequence: the group is on its way to the disk before the one before it is told.
             let telling = async { done.into_iter().for_each(|done| done.tell(&tail)) };
+            let started = Instant::now();
             let (outcome, ()) = futures_util::future::join(committing, telling).await;
+            let took = started.elapsed();
             for (task, reply) in between {
                 task(&mut writer).await;
                 reply.send(());
             }
-            (writer, Done { group, outcome })
+            (writer, Done { group, outcome }, took)
         };
-        ctx.wait(work.into_actor(self).map(|(writer, done), journal, ctx| {
+        ctx.wait(work.into_actor(self).map(|(writer, done, took), journal, ctx| {
             journal.writer = Some(writer);
             if !done.group.appends.is_empty() {
+                journal.queue.ends(took, done.group.appends.len());
                 journal.note(done.outcome.is_ok(), ctx);
             }
             journal.done = Some(done);
@@ -203,7 +225,7 @@ impl Done {
         };
         let mut entries = Vec::with_capacity(appends.len());
         let mut replies = Vec::with_capacity(appends.len());
-        for ((append, Waiting { news, reply }), result) in appends.into_iter().zip(waiting).zip(results) {
+        for ((append, Waiting { news, reply, .. }), result) in appends.into_iter().zip(waiting).zip(results) {
             if let Ok(committed) = result {
                 entries.push(Arc::new(entry(append, news, committed)));
             }
@@ -275,9 +297,12 @@ impl Handler<Admitted<Write>> for JournalActor {
     type Result = ();
 
     fn handle(&mut self, asked: Admitted<Write>, ctx: &mut Context<Self>) {
+        // An append that waited while a group was written waited in the mailbox.
+        let patience = asked.expires().saturating_duration_since(tokio::time::Instant::now());
+        let since = Instant::now() - self.reply_timeout.saturating_sub(patience);
         let Some((write, reply)) = asked.start() else { return };
         self.gathered.appends.push(write.append);
-        self.gathered.waiting.push(Waiting { news: write.news, reply });
+        self.gathered.waiting.push(Waiting { news: write.news, reply, since });
         self.go_on_soon(ctx);
     }
 }

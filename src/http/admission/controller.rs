@@ -1,0 +1,210 @@
+//! How much new work is let in: a pure function of what was measured, window by window. No clock, no I/O.
+//!
+//! What is steered is a *rate* of new orders, not the share of them that DAGOR (Zhou et al., SoCC '18) steers: an order
+//! brings some ten commands later, and a share that was right for yesterday's crowd lets in ten times as much the
+//! moment the crowd is ten times as large. A rate stays what it is, whatever is offered. Breakwater (Cho et al., OSDI '20)
+//! steers credits for the same reason, and like there the input is a target for the time that work waits.
+//!
+//! Two parts, as in PIE (RFC 8033): one that follows the queue at once and forgets it at once, so that a jump is
+//! answered in the window in which it is seen; and a slow one, the rate that the server is believed to sustain, which
+//! a jump hardly moves, so that all of it is there again the moment the queue is gone.
+
+use std::time::Duration;
+
+/// From this many targets on next to nothing new is let in. The nearer to 1, the sooner the queue is gone, and the more
+/// the admitted rate swings: what is let in shows in the queue a window or two later.
+const FULL_STOP_AT: f64 = 3.0;
+
+/// Let in all the same, of what the server is believed to sustain: so that it is noticed when it can work again.
+const TRICKLE: f64 = 0.02;
+
+/// How far above what is believed to be sustained it goes while no queue stands at all.
+const PROBING: f64 = 1.25;
+
+/// A queue stands: more than usual was too much, and how much more will show.
+const MORE_THAN_USUAL: f64 = 1.5;
+
+/// How fast belief follows the queue, for each window and each target that it is too long or too short. A queue is a sum
+/// of what came in too much, so that belief must change more slowly than the queue answers, or the two chase each other.
+const BELIEVES_LESS: f64 = 0.03;
+const BELIEVES_MORE: f64 = 0.12;
+
+/// Never less than so many a second are believed in: growing from nothing would take for ever.
+const LEAST: f64 = 10.0;
+
+/// Windows without a queue and without a refusal, after which everything is let in again: a second.
+const CALM: u32 = 10;
+
+/// How much a window counts in the usual rate: some three seconds are remembered.
+const REMEMBERS: f64 = 0.03;
+
+/// What was measured in one window.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Window {
+    /// How long the window was. Long ones count as one: the thread that measures was late too.
+    pub(super) lasted: Duration,
+    /// How long work waited in the queues, one after the other.
+    pub(super) standing: Duration,
+    /// New orders that were let in, or as much as them.
+    pub(super) admitted: f64,
+    pub(super) refused: u64,
+}
+
+/// What follows for new work.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Verdict {
+    Everything,
+    /// So many orders a second.
+    AtMost(f64),
+}
+
+#[derive(Debug)]
+pub(super) struct Controller {
+    target: Duration,
+    /// What comes in a second when nobody is refused.
+    usual: f64,
+    /// While somebody is refused.
+    shedding: Option<Shedding>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Shedding {
+    /// Orders a second that the server is believed to sustain.
+    sustained: f64,
+    calm: u32,
+}
+
+impl Controller {
+    pub(super) fn new(target: Duration) -> Self {
+        Self { target, usual: 0.0, shedding: None }
+    }
+
+    /// Takes in a window and says what holds until the next one.
+    pub(super) fn after(&mut self, window: &Window) -> Verdict {
+        let targets = window.standing.as_secs_f64() / self.target.as_secs_f64();
+        let admitted = window.admitted / window.lasted.as_secs_f64().max(0.001);
+        let Some(shedding) = &mut self.shedding else {
+            if targets <= 1.0 {
+                self.usual += REMEMBERS * (admitted - self.usual);
+                return Verdict::Everything;
+            }
+            // What was usual was finished without a queue. What came in just now says nothing: placing an order is a small
+            // part of finishing it.
+            let sustained = (self.usual * MORE_THAN_USUAL).max(LEAST);
+            self.shedding = Some(Shedding { sustained, calm: 0 });
+            return Verdict::AtMost(sustained * follow(targets));
+        };
+        shedding.believe(targets, window.refused > 0);
+        if shedding.calm == CALM {
+            self.shedding = None;
+            return Verdict::Everything;
+        }
+        Verdict::AtMost(shedding.sustained * follow(targets))
+    }
+}
+
+impl Shedding {
+    fn believe(&mut self, targets: f64, held_back: bool) {
+        if targets > 1.0 {
+            self.sustained *= 1.0 - BELIEVES_LESS * (targets.min(FULL_STOP_AT) - 1.0);
+        } else if held_back {
+            // Only then: what nobody asked for says nothing about what could be done.
+            self.sustained *= 1.0 + BELIEVES_MORE * (1.0 - targets);
+        }
+        self.sustained = self.sustained.max(LEAST);
+        self.calm = if targets <= 1.0 && !held_back { self.calm + 1 } else { 0 };
+    }
+}
+
+/// The part that follows the queue: all of what is sustained at the target, a little more below it, less above.
+fn follow(targets: f64) -> f64 {
+    if targets <= 1.0 {
+        return 1.0 + (PROBING - 1.0) * (1.0 - targets);
+    }
+    ((FULL_STOP_AT - targets) / (FULL_STOP_AT - 1.0)).max(TRICKLE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TARGET: Duration = Duration::from_millis(50);
+
+    /// A tenth of a second in which so many orders came and the queue was so many targets long.
+    fn window(targets: f64, admitted: f64, refused: u64) -> Window {
+        Window { lasted: TARGET * 2, standing: TARGET.mul_f64(targets), admitted, refused }
+    }
+
+    fn at_most(verdict: Verdict) -> f64 {
+        match verdict {
+            Verdict::Everything => f64::INFINITY,
+            Verdict::AtMost(rate) => rate,
+        }
+    }
+
+    /// Used to a thousand orders a second.
+    fn used_to_a_thousand() -> Controller {
+        let mut controller = Controller::new(TARGET);
+        for _ in 0..600 {
+            assert_eq!(controller.after(&window(0.5, 100.0, 0)), Verdict::Everything);
+        }
+        controller
+    }
+
+    #[test]
+    fn a_queue_at_the_target_is_no_reason_to_refuse_anyone() {
+        let mut controller = used_to_a_thousand();
+        assert_eq!(controller.after(&window(1.0, 1_000.0, 0)), Verdict::Everything);
+    }
+
+    #[test]
+    fn a_jump_is_answered_at_once_and_in_proportion() {
+        let short = at_most(used_to_a_thousand().after(&window(1.5, 500.0, 0)));
+        let long = at_most(used_to_a_thousand().after(&window(2.5, 500.0, 0)));
+        let very_long = at_most(used_to_a_thousand().after(&window(40.0, 500.0, 0)));
+        assert!(700.0 < short && short < 2_000.0, "{short}");
+        assert!(very_long < 100.0 && very_long < long && long < short, "{very_long}, {long}, {short}");
+    }
+
+    #[test]
+    fn what_it_sustained_before_the_jump_is_let_in_again_when_the_queue_is_gone() {
+        let mut controller = used_to_a_thousand();
+        for _ in 0..5 {
+            controller.after(&window(8.0, 5.0, 500));
+        }
+        let after = at_most(controller.after(&window(0.9, 5.0, 500)));
+        assert!(700.0 < after && after < 1_300.0, "{after}");
+    }
+
+    #[test]
+    fn a_little_is_let_in_however_long_the_queue_is() {
+        let mut controller = used_to_a_thousand();
+        let least = (0..10_000).map(|_| at_most(controller.after(&window(100.0, 1.0, 900)))).fold(f64::MAX, f64::min);
+        assert!(least > 0.0, "{least}");
+    }
+
+    #[test]
+    fn everything_is_let_in_again_after_a_calm_second_and_not_before() {
+        let mut controller = used_to_a_thousand();
+        controller.after(&window(2.0, 400.0, 0));
+        for calm in 1..CALM {
+            assert_ne!(controller.after(&window(0.1, 60.0, 0)), Verdict::Everything, "after {calm} windows");
+        }
+        assert_ne!(controller.after(&window(0.1, 60.0, 1)), Verdict::Everything, "somebody was refused");
+        for _ in 1..CALM {
+            assert_ne!(controller.after(&window(0.1, 60.0, 0)), Verdict::Everything);
+        }
+        assert_eq!(controller.after(&window(0.1, 60.0, 0)), Verdict::Everything);
+    }
+
+    #[test]
+    fn what_nobody_asks_for_is_not_believed_in() {
+        let mut controller = used_to_a_thousand();
+        let first = at_most(controller.after(&window(1.2, 100.0, 0)));
+        let mut last = first;
+        for _ in 1..CALM {
+            last = at_most(controller.after(&window(0.0, 10.0, 0)));
+        }
+        assert!(last < first * 1.5, "{first}, {last}");
+    }
+}

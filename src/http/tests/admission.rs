@@ -1,0 +1,159 @@
+//! The door over a real connection: who is refused while work stands in a queue, what a refusal looks like, and that
+//! the connection is as good as before.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::{Services, bind, config, serve, services};
+use crate::access::Role;
+use crate::http::{Class, ROUTES};
+
+/// One connection, and nothing that would open another.
+struct Client {
+    stream: TcpStream,
+    token: String,
+}
+
+/// The status, the lines of the head, and the body.
+struct Reply {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Client {
+    async fn of(address: SocketAddr, services: &Services, role: Role) -> Self {
+        let lifetime = std::time::Duration::from_secs(600);
+        let token = services.issuer.issue(role, &"somebody".parse().unwrap(), lifetime).token;
+        Self { stream: TcpStream::connect(address).await.unwrap(), token }
+    }
+
+    async fn ask(&mut self, method: &str, path: &str, body: &str) -> Reply {
+        let Self { stream, token } = self;
+        let (kind, length) = ("application/json", body.len());
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nIdempotency-Key: k\r\n\
+             Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut read = Vec::new();
+        loop {
+            let end = read.windows(4).position(|four| four == b"\r\n\r\n");
+            if let Some(end) = end {
+                let head = String::from_utf8(read[..end].to_vec()).unwrap().to_lowercase();
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
+                if read.len() >= end + 4 + length.parse::<usize>().unwrap() {
+                    let body = String::from_utf8(read[end + 4..].to_vec()).unwrap();
+                    return Reply { status: head[9..12].parse().unwrap(), head, body };
+                }
+            }
+            assert!(stream.read_buf(&mut read).await.unwrap() > 0, "the server closed the connection");
+        }
+    }
+
+    async fn until(&mut self, status: u16, method: &str, path: &str, body: &str) -> Reply {
+        loop {
+            let reply = self.ask(method, path, body).await;
+            if reply.status == status {
+                return reply;
+            }
+        }
+    }
+}
+
+impl Reply {
+    fn is_refusal(&self) -> bool {
+        self.status == 503
+    }
+}
+
+/// Some part of it has been late for long, until the returned gauge is dropped.
+fn held_up(services: &Services) -> crate::actors::Gauge {
+    let gauge = services.system.pressure.gauge("a part that is held up");
+    let longer_than_a_window = std::time::Duration::from_secs(1);
+    gauge.expect(Instant::now().checked_sub(longer_than_a_window).unwrap_or_else(Instant::now));
+    gauge
+}
+
+#[actix_web::test]
+async fn new_work_is_refused_while_a_queue_stands_and_what_is_under_way_is_not() {
+    let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut config = config();
+    config.http.workers = 1;
+    // Far above what a busy machine does to a test, and far below what is made up here.
+    config.limits.queue_target_ms = crate::config::Millis(300);
+    let services = services(&config).await;
+    let server = serve(listener, &config.http, services.clone()).unwrap();
+    let handle = server.handle();
+    let running = actix_web::rt::spawn(server);
+    let mut customer = Client::of(address, &services, Role::Customer).await;
+    let mut admin = Client::of(address, &services, Role::Admin).await;
+    let long_body = format!("{{\"note\":\"{}\"}}", "long ".repeat(300));
+
+    let held = held_up(&services);
+    let refused = customer.until(503, "POST", "/v1/orders", &long_body).await;
+    assert!(refused.body.contains("\"service_full\"") && refused.body.contains("trace_id"), "{}", refused.body);
+    let after = refused.head.lines().find_map(|line| line.strip_prefix("retry-after: ")).unwrap();
+    assert!((1..=5).contains(&after.parse::<u32>().unwrap()), "{after}");
+    assert!(refused.head.contains("x-request-id: ") && !refused.head.contains("connection: close"), "{}", refused.head);
+
+    // On the same connection, because its body is out of the way.
+    assert_eq!(customer.ask("GET", "/livez", "").await.status, 200);
+    // No route that finishes something is refused. A handler that does not read the body costs the connection.
+    for route in ROUTES.iter().filter(|route| !route.path.starts_with("/docs")) {
+        for (method, class) in route.methods.iter().zip(route.classes) {
+            let path = route.path.replace("{order_id}", &uuid::Uuid::now_v7().to_string());
+            if *class == Class::Finish {
+                let mut customer = Client::of(address, &services, Role::Customer).await;
+                let reply = customer.ask(method, &path, "{}").await;
+                let ready = path == "/readyz";
+                assert!(ready || !reply.is_refusal(), "{method} {path}: {} {}", reply.status, reply.body);
+            }
+        }
+    }
+    assert!(customer.until(503, "GET", "/v1/my-page", "").await.body.contains("service_full"));
+    let gates = admin.ask("GET", "/v1/operations/gates", "").await.body;
+    assert!(gates.contains("\"bounded\"") && gates.contains("held up"), "{gates}");
+
+    let mut stranger = Client { token: "none of ours".into(), ..Client::of(address, &services, Role::Rider).await };
+    assert_eq!(stranger.ask("POST", "/v1/orders", "{}").await.status, 401, "that is the better reason");
+
+    drop(held);
+    customer.until(400, "POST", "/v1/orders", "{}").await;
+    let open = async |admin: &mut Client| admin.ask("GET", "/v1/operations/gates", "").await.body.contains("\"open\"");
+    while !open(&mut admin).await {}
+    handle.stop(true).await;
+    running.await.unwrap().unwrap();
+}
+
+#[actix_web::test]
+async fn a_body_that_is_longer_than_is_read_costs_the_connection_and_nothing_else() {
+    let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut config = config();
+    config.http.workers = 1;
+    config.limits.queue_target_ms = crate::config::Millis(300);
+    let services = services(&config).await;
+    let server = serve(listener, &config.http, services.clone()).unwrap();
+    let handle = server.handle();
+    let running = actix_web::rt::spawn(server);
+    let held = held_up(&services);
+    let too_long = " ".repeat(config.http.body_limit_bytes + 1);
+    // Each on a connection of its own; now and then one is let in, and told so by the handler.
+    let refused = loop {
+        let mut customer = Client::of(address, &services, Role::Customer).await;
+        let reply = customer.ask("POST", "/v1/orders", &too_long).await;
+        if reply.is_refusal() {
+            break reply;
+        }
+        assert_eq!(reply.status, 413, "{}", reply.body);
+    };
+    assert!(refused.head.contains("connection: close"), "{}", refused.head);
+    drop(held);
+    handle.stop(true).await;
+    running.await.unwrap().unwrap();
+}
