@@ -22,12 +22,17 @@ const TRICKLE: f64 = 0.02;
 const PROBING: f64 = 1.25;
 
 /// A queue stands: more than usual was too much, and how much more will show.
-const MORE_THAN_USUAL: f64 = 1.5;
+const MORE_THAN_USUAL: f64 = 1.2;
 
 /// How fast belief follows the queue, for each window and each target that it is too long or too short. A queue is a sum
 /// of what came in too much, so that belief must change more slowly than the queue answers, or the two chase each other.
 const BELIEVES_LESS: f64 = 0.03;
 const BELIEVES_MORE: f64 = 0.12;
+
+/// The same beyond what was usual. Until the commands of what was let in have come, a short queue proves little: measured
+/// at five times the load, twice what could be finished was let in for seconds, while the commands of those orders
+/// still stood in line outside.
+const EXPLORES: f64 = 0.03;
 
 /// Never less than so many a second are believed in: growing from nothing would take for ever.
 const LEAST: f64 = 10.0;
@@ -35,8 +40,12 @@ const LEAST: f64 = 10.0;
 /// Windows without a queue and without a refusal, after which everything is let in again: a second.
 const CALM: u32 = 10;
 
-/// How much a window counts in the usual rate: some three seconds are remembered.
-const REMEMBERS: f64 = 0.03;
+/// How much a window counts in the rate of the moment: a second.
+const REMEMBERS: f64 = 0.1;
+
+/// What is left after a window of the best rate ever: half of it after five minutes. It outlasts a quiet minute, so that
+/// whoever comes after it is not taken for more than there ever were; and a database that has become slower is noticed.
+const FORGETS: f64 = 0.99977;
 
 /// What was measured in one window.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,7 +70,9 @@ pub(super) enum Verdict {
 #[derive(Debug)]
 pub(super) struct Controller {
     target: Duration,
-    /// What comes in a second when nobody is refused.
+    /// What comes in a second, while nobody is refused.
+    lately: f64,
+    /// The most of it lately, without a queue.
     usual: f64,
     /// While somebody is refused.
     shedding: Option<Shedding>,
@@ -71,12 +82,14 @@ pub(super) struct Controller {
 struct Shedding {
     /// Orders a second that the server is believed to sustain.
     sustained: f64,
+    /// Up to here it has been seen to finish what it lets in; infinite when nothing was usual: then it finds out quickly.
+    proven: f64,
     calm: u32,
 }
 
 impl Controller {
     pub(super) fn new(target: Duration) -> Self {
-        Self { target, usual: 0.0, shedding: None }
+        Self { target, lately: 0.0, usual: 0.0, shedding: None }
     }
 
     /// Takes in a window and says what holds until the next one.
@@ -85,13 +98,15 @@ impl Controller {
         let admitted = window.admitted / window.lasted.as_secs_f64().max(0.001);
         let Some(shedding) = &mut self.shedding else {
             if targets <= 1.0 {
-                self.usual += REMEMBERS * (admitted - self.usual);
+                self.lately += REMEMBERS * (admitted - self.lately);
+                self.usual = (self.usual * FORGETS).max(self.lately);
                 return Verdict::Everything;
             }
             // What was usual was finished without a queue. What came in just now says nothing: placing an order is a small
             // part of finishing it.
             let sustained = (self.usual * MORE_THAN_USUAL).max(LEAST);
-            self.shedding = Some(Shedding { sustained, calm: 0 });
+            let proven = if self.usual >= LEAST { sustained } else { f64::INFINITY };
+            self.shedding = Some(Shedding { sustained, proven, calm: 0 });
             return Verdict::AtMost(sustained * follow(targets));
         };
         shedding.believe(targets, window.refused > 0);
@@ -109,7 +124,8 @@ impl Shedding {
             self.sustained *= 1.0 - BELIEVES_LESS * (targets.min(FULL_STOP_AT) - 1.0);
         } else if held_back {
             // Only then: what nobody asked for says nothing about what could be done.
-            self.sustained *= 1.0 + BELIEVES_MORE * (1.0 - targets);
+            let more = if self.sustained < self.proven { BELIEVES_MORE } else { EXPLORES };
+            self.sustained *= 1.0 + more * (1.0 - targets);
         }
         self.sustained = self.sustained.max(LEAST);
         self.calm = if targets <= 1.0 && !held_back { self.calm + 1 } else { 0 };
