@@ -206,7 +206,7 @@ impl OrderActor {
                 Err(refusal) if refusal.is_definite() => {
                     return actor.refused(ExecuteError::Refused(refusal), reply, ctx);
                 }
-                Err(_) => return actor.lost(reply, ctx),
+                Err(refusal) => return actor.lost(&refusal, reply, ctx),
             };
             crate::crash::point("order.after_write");
             actor.adopt(&execute, step.next, committed, reply, ctx);
@@ -283,7 +283,9 @@ impl OrderActor {
                 self.refused(ExecuteError::Unwritable, reply, ctx);
             }
             // Someone else has written to this stream, or nobody knows: what we hold in memory may be wrong.
-            WriteError::NotAppended(NotAppended::VersionConflict) | WriteError::Unknown => self.lost(reply, ctx),
+            error @ (WriteError::NotAppended(NotAppended::VersionConflict) | WriteError::Unknown) => {
+                self.lost(&error, reply, ctx);
+            }
         }
     }
 
@@ -296,8 +298,8 @@ impl OrderActor {
     }
 
     /// We no longer know what the journal holds. Stop, and be rebuilt from it.
-    fn lost(&mut self, reply: Option<Reply<Execute>>, ctx: &mut Context<Self>) {
-        tracing::warn!(order.id = %self.id(), "an append was not answered for certain; reading the order back");
+    fn lost(&mut self, error: &dyn std::error::Error, reply: Option<Reply<Execute>>, ctx: &mut Context<Self>) {
+        tracing::warn!(order.id = %self.id(), error, "an append was not answered for certain; reading the order back");
         if let Some(reply) = reply {
             reply.send(Err(ExecuteError::Unknown));
         }
