@@ -18,8 +18,9 @@ const SATURATED_BY: usize = 64;
 /// Below what it can take: what users see on any other day.
 const NORMAL: f64 = 0.7;
 
-/// More than the server works on at a time, so that it is the server who has to choose.
-const CONNECTIONS: usize = 2_000;
+/// More than the server works on at a time, so that it is the server who has to choose. Twice as many in all, which is
+/// less than what a server takes.
+const CONNECTIONS: usize = 1_900;
 
 /// What was admitted in the rush may take this long to be served; what is left then has been left half-way.
 const FINISH_WITHIN: Duration = Duration::from_secs(20);

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::answer::{Attempt, Problem};
 use super::command::Command;
 use super::connection::{Connection, Reply, request};
-use super::pool::Pool;
+use super::pool::{Lane, Pool};
 use super::tally::{Ending, Tallies};
 
 /// One attempt. Longer than the server's own limit of 10 s, so that it is the server who says that it was too late.
@@ -105,7 +105,8 @@ impl Api {
             self.wait_until_ready().await;
             attempts += 1;
             let sent = if attempts == 1 { ask.intended } else { Instant::now() };
-            let answer = self.pool.send(request.as_bytes(), sent.max(Instant::now()) + ATTEMPT_WITHIN).await;
+            let lane = if ask.command == Command::Place { Lane::New } else { Lane::UnderWay };
+            let answer = self.pool.send(request.as_bytes(), lane, sent.max(Instant::now()) + ATTEMPT_WITHIN).await;
             let next = match Attempt::of(answer) {
                 Attempt::Done(reply) => {
                     self.note_end(ask, Ending::Done, attempts);

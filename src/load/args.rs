@@ -73,8 +73,8 @@ pub struct LoadArgs {
     /// Riders of no store
     #[arg(long, value_name = "N", default_value_t = 200)]
     riders: usize,
-    /// Connections at the most. A server has 4,096 by default; with more than a few hundred, waiting only moves from
-    /// here to there
+    /// Connections at the most for placing orders, and as many for all else. A server has 4,096 by default; with more than
+    /// a few hundred, waiting only moves from here to there
     #[arg(long, value_name = "N", default_value_t = 512)]
     connections: usize,
     /// How late the generator itself may be 99 times in 100 before the run is invalid

@@ -19,10 +19,19 @@ const OPENS_WITHIN: Duration = Duration::from_secs(5);
 
 pub(super) struct Pool {
     address: SocketAddr,
-    slots: Semaphore,
+    new: Semaphore,
+    under_way: Semaphore,
     idle: RefCell<Vec<Connection>>,
     /// How often the server was not there.
     missed: Cell<u64>,
+}
+
+/// Whose connection it is. People who wait for a courier at the door, and those who bring it, do not stand behind a crowd
+/// that only begins to order: each has a telephone of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    New,
+    UnderWay,
 }
 
 /// There is no whole answer.
@@ -43,10 +52,12 @@ pub(super) enum NoAnswer {
 }
 
 impl Pool {
+    /// So many for each lane.
     pub(super) fn new(address: SocketAddr, connections: usize) -> Self {
         Self {
             address,
-            slots: Semaphore::new(connections),
+            new: Semaphore::new(connections),
+            under_way: Semaphore::new(connections),
             idle: RefCell::new(Vec::with_capacity(connections)),
             missed: Cell::new(0),
         }
@@ -61,8 +72,12 @@ impl Pool {
     }
 
     /// Sends on a free connection and gives the whole answer, all before `deadline`.
-    pub(super) async fn send(&self, request: &[u8], deadline: Instant) -> Result<Reply, NoAnswer> {
-        let slot = timeout_at(deadline, self.slots.acquire()).await.map_err(|_| NoAnswer::NotSent)?;
+    pub(super) async fn send(&self, request: &[u8], lane: Lane, deadline: Instant) -> Result<Reply, NoAnswer> {
+        let slots = match lane {
+            Lane::New => &self.new,
+            Lane::UnderWay => &self.under_way,
+        };
+        let slot = timeout_at(deadline, slots.acquire()).await.map_err(|_| NoAnswer::NotSent)?;
         let _slot = slot.expect("the slots are never closed");
         let mut connection = self.connection(deadline).await?;
         match timeout_at(deadline, connection.send(request)).await {

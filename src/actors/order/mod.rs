@@ -298,8 +298,8 @@ impl OrderActor {
     }
 
     /// We no longer know what the journal holds. Stop, and be rebuilt from it.
-    fn lost(&mut self, error: &dyn std::error::Error, reply: Option<Reply<Execute>>, ctx: &mut Context<Self>) {
-        tracing::warn!(order.id = %self.id(), error, "an append was not answered for certain; reading the order back");
+    fn lost(&mut self, error: &impl std::error::Error, reply: Option<Reply<Execute>>, ctx: &mut Context<Self>) {
+        tracing::warn!(order.id = %self.id(), %error, "an append was not answered for certain; reading the order back");
         if let Some(reply) = reply {
             reply.send(Err(ExecuteError::Unknown));
         }
