@@ -204,10 +204,12 @@ section! {
         live_actors: usize = 2_000_000,
         /// Requests with an idempotency key that are being worked on. One per connection is the most there can be.
         running_requests: usize = 4_096,
-        /// How long work may stand in the queues of the server, all together, before new orders are refused so that
-        /// those under way are finished. A placement passes them some four times: that is a tenth of a second, which a
-        /// customer begins to notice. 0: never refused because of queues.
-        queue_target_ms: Millis = Millis(25),
+        /// New orders on their way through the server at a time, for each of `http.workers`; the next one is refused at
+        /// once, so that those under way are finished. 64 keep a core busy; more only wait.
+        new_at_a_time: usize = 128,
+        /// How long work may stand in the queues of the server, all together, before new orders are refused for the same
+        /// reason: a customer begins to notice. 0: never refused because of queues.
+        queue_target_ms: Millis = Millis(100),
     }
 }
 

@@ -18,7 +18,7 @@ use actix_web::{Error, HttpRequest, HttpResponse, web};
 use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
-use super::admission::{Admission, Class};
+use super::admission::{AT_MOST, Admission, Class, Full, Seat, seated};
 use super::caller;
 use super::code::Code;
 use super::error::ApiError;
@@ -40,10 +40,10 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 pub(super) async fn around(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
     let route = request.app_data::<Route>().copied().unwrap_or(Route::UNKNOWN);
-    if !is_admitted(&request, &route) {
+    let Ok(seat) = admit(&request, &route) else {
         // In a box, so that those who are admitted need no room for it.
         return Ok(Box::pin(turn_away(request, route.path, started)).await);
-    }
+    };
     let route = route.path;
     let request_head = request.request().clone();
     let trace = TraceId::of(request.headers());
@@ -54,7 +54,8 @@ pub(super) async fn around(request: ServiceRequest, next: Next<BoxBody>) -> Resu
         http.method = request_head.method().as_str(),
         http.route = route
     );
-    let handled = AssertUnwindSafe(async move { next.call(request).await }).catch_unwind();
+    let handled = async move { seated(seat, AT_MOST, next.call(request)).await };
+    let handled = AssertUnwindSafe(handled).catch_unwind();
     let finished = async {
         let answer = match tokio::time::timeout(limit, handled).await {
             Ok(Ok(Ok(answer))) => answer,
@@ -69,13 +70,16 @@ pub(super) async fn around(request: ServiceRequest, next: Next<BoxBody>) -> Resu
 }
 
 /// Whether there is room for it, or a better reason to refuse it: whoever has no good token takes nobody's room.
-fn is_admitted(request: &ServiceRequest, route: &Route) -> bool {
+fn admit(request: &ServiceRequest, route: &Route) -> Result<Option<Seat>, Full> {
     let class = route.class_of(request.method());
     if class == Class::Finish {
-        return true;
+        return Ok(None);
     }
     let admission = request.app_data::<web::Data<Admission>>().expect("every app of ours is given its door");
-    (admission.is_bounded() && caller::of(request.request()).is_err()) || admission.admits(class)
+    if admission.is_bounded() && caller::of(request.request()).is_err() {
+        return Ok(None);
+    }
+    admission.admit(class)
 }
 
 /// Refuses before anything is made for the request. Its body is on the way all the same: a connection on which it was

@@ -71,6 +71,8 @@ fn door(admission: &Shown, system: &System) -> serde_json::Value {
         "name": "admission",
         "state": if admission.orders_per_s.is_some() { "bounded" } else { "open" },
         "orders_per_s": admission.orders_per_s,
+        "seats": admission.seats,
+        "seats_taken": admission.taken,
         "target_ms": admission.target.map(milliseconds),
         "standing_ms": queues,
         "new": count(admission.counted.new),

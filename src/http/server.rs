@@ -57,7 +57,10 @@ impl Services {
             metrics,
             system,
             closing: watch::Sender::new(false),
-            admission: Arc::new(Admission::new(config.limits.queue_target_ms.duration())),
+            admission: Arc::new(Admission::new(
+                config.limits.queue_target_ms.duration(),
+                config.limits.new_at_a_time.saturating_mul(config.http.workers),
+            )),
             clock: DevelopmentClock(config.access.development_clock),
             jwks: Arc::new(Jwks(key.jwks().to_string())),
             sign_in: Arc::new(sign_in(&config.access, config.http.listen.ip())),

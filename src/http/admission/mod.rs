@@ -1,7 +1,7 @@
 //! Who is let in when more comes than can be worked off: what is under way is finished, the rest waits outside.
 //!
-//! Decided here: how much new work is let in, from how long work stands in the queues that `actors::pressure` measures.
-//! Which route is of which [`Class`] stands in the table of routes; how much follows from which queue in `controller`.
+//! Decided here: how much new work is let in. So much at a time (`seats`), and so much a second while work stands in the
+//! queues that `actors::pressure` measures (`controller`). Which route is of which [`Class`] stands in the table of routes.
 //! Not decided here: whether one order, store or part has room; that is the mailboxes' business, and they keep their
 //! bounds.
 //!
@@ -11,6 +11,7 @@
 
 mod bucket;
 mod controller;
+mod seats;
 #[cfg(test)]
 mod simulated;
 
@@ -21,6 +22,8 @@ use crate::actors::Pressure;
 
 use self::bucket::Bucket;
 use self::controller::{Controller, Verdict, Window};
+use self::seats::Seats;
+pub(super) use self::seats::{AT_MOST, Seat, seated};
 
 /// How often the queues are looked at: long enough for a burst to pass, short enough to be in time.
 const WINDOW: Duration = Duration::from_millis(100);
@@ -62,12 +65,17 @@ pub(super) struct Admission {
     /// None: everything is always let in.
     target: Option<Duration>,
     bucket: Bucket,
+    seats: Seats,
     /// Since the start.
     new: Counts,
     later: Counts,
     /// Orders a second, as the bits of an `f64`: for operators.
     rate: AtomicU64,
 }
+
+/// There is no room for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Full;
 
 /// What operators see of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -76,15 +84,20 @@ pub(super) struct Shown {
     pub(super) target: Option<Duration>,
     /// None: everything is let in.
     pub(super) orders_per_s: Option<f64>,
+    /// How many seats there are, and how many are taken.
+    pub(super) seats: usize,
+    pub(super) taken: usize,
     pub(super) counted: Counted,
 }
 
 impl Admission {
-    pub(super) fn new(target: Duration) -> Self {
+    /// The target of the queues, and how much new work there may be at a time.
+    pub(super) fn new(target: Duration, seats: usize) -> Self {
         Self {
             start: Instant::now(),
             target: (!target.is_zero()).then_some(target),
             bucket: Bucket::default(),
+            seats: Seats::new(seats),
             new: Counts::default(),
             later: Counts::default(),
             rate: AtomicU64::new(0),
@@ -93,18 +106,18 @@ impl Admission {
 
     /// Whether anybody may be refused at the moment.
     pub(super) fn is_bounded(&self) -> bool {
-        self.bucket.is_bounded()
+        self.bucket.is_bounded() || self.seats.are_scarce()
     }
 
     /// Whether there is room for one more; if so, it is taken.
-    pub(super) fn admits(&self, class: Class) -> bool {
-        let counts = match class {
-            Class::Finish => return true,
-            Class::New => &self.new,
-            Class::Later => &self.later,
+    pub(super) fn admit(&self, class: Class) -> Result<Option<Seat>, Full> {
+        let (counts, seat) = match class {
+            Class::Finish => return Ok(None),
+            Class::New => (&self.new, self.seats.take().map(Some)),
+            Class::Later => (&self.later, (!self.seats.are_scarce()).then_some(None)),
         };
-        let admitted = self.bucket.take(class, self.start.elapsed());
-        let count = if admitted { &counts.admitted } else { &counts.refused };
+        let admitted = seat.filter(|_| self.bucket.take(class, self.start.elapsed())).ok_or(Full);
+        let count = if admitted.is_ok() { &counts.admitted } else { &counts.refused };
         count.fetch_add(1, Ordering::Relaxed);
         admitted
     }
@@ -112,7 +125,8 @@ impl Admission {
     pub(super) fn shown(&self) -> Shown {
         let rate = f64::from_bits(self.rate.load(Ordering::Relaxed));
         let orders_per_s = self.is_bounded().then_some(rate);
-        Shown { target: self.target, orders_per_s, counted: self.counted() }
+        let (seats, taken) = (self.seats.all(), self.seats.taken());
+        Shown { target: self.target, orders_per_s, seats, taken, counted: self.counted() }
     }
 
     /// Steers for as long as it is polled. On a thread that does nothing else, so that it is not itself late.
