@@ -154,6 +154,26 @@ async fn while_the_journal_stands_still_new_orders_are_refused_and_what_is_under
 }
 
 #[tokio::test]
+async fn without_a_seat_a_new_order_is_refused_and_one_under_way_goes_on() {
+    let mut app = TestApp::start().await;
+    let life = Life::at(&app, "food_delivery").await;
+    let order = life.place(&app).await;
+    app.change_options(|options| options.set("limits.new_at_a_time", 0));
+    app.restart();
+
+    let answer = app.place(&life.customer, &life.shop.order()).await;
+
+    assert!(answer.header("retry-after").is_some(), "{answer:?}");
+    answer.refused(503, "service_full");
+    app.get(&life.customer, "/v1/my-page").await.refused(503, "service_full");
+    app.get(&life.customer, &format!("/v1/orders/{order}")).await.ok();
+    app.accept(&life.shop.owner, &order).await.ok();
+    app.change_options(|options| options.set("limits.new_at_a_time", 1));
+    app.restart();
+    app.place(&life.customer, &life.shop.order()).await.created();
+}
+
+#[tokio::test]
 async fn hundreds_of_idle_connections_keep_nobody_out() {
     let app = TestApp::start().await;
     let life = Life::at(&app, "food_delivery").await;

@@ -63,6 +63,7 @@ impl Options {
             ("BAEDAL__PAYMENTS__PENALTY_AT_MOST_MS", "100"),
             // Dozens of servers share this machine: that one of them is late is no news, and nobody shall be refused for it.
             ("BAEDAL__LIMITS__QUEUE_TARGET_MS", "0"),
+            ("BAEDAL__LIMITS__NEW_AT_A_TIME", "4096"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
