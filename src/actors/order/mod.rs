@@ -166,6 +166,14 @@ impl OrderActor {
 
     /// A command of our own: an answer of the world, or a deadline. Nobody waits for what comes of it.
     fn note(&mut self, command: OrderCommand, ctx: &mut Context<Self>) {
+        // In the turn in which a message has begun to write, actix still runs what else is ready, once. Decided now, this
+        // would be decided on a state that is about to be left behind.
+        if ctx.waiting() {
+            let later =
+                std::future::ready(command).into_actor(self).map(|command, actor, ctx| actor.note(command, ctx));
+            ctx.spawn(later);
+            return;
+        }
         let Some(order) = &self.order else { return };
         let name = command.name();
         let id = note_id(order, name);
