@@ -120,6 +120,20 @@ async fn an_order_cancelled_in_doubt_finds_out_and_gives_the_money_back() {
 }
 
 #[actix::test]
+async fn an_answer_of_the_provider_waits_for_a_command_that_has_just_begun_to_write() {
+    let town = Town::new().await;
+    town.provider_thinks();
+    let id = town.placed(1).await;
+    let mut cancelling = std::pin::pin!(town.execute(id, customer(), OrderCommand::Cancel { note: None }));
+    assert!(futures_util::poll!(&mut cancelling).is_pending(), "on its way");
+    // Now both are ready in the same turn of the order's actor.
+    town.provider_has_thought(&ChargeOutcome::Done);
+    let cancelled = cancelling.await.expect("a definite answer");
+    assert_eq!(cancelled.order.status(), Status::Cancelled);
+    until("the money is given back", async || town.charges.len() == 2).await;
+}
+
+#[actix::test]
 async fn a_commit_that_was_lost_but_stands_is_answered_as_done() {
     let town = Town::new().await;
     let id = town.placed(1).await;

@@ -30,11 +30,15 @@ use crate::store::{AnswerKey, Catalogue, CommitFault, DataPlace, Engine, Readers
 /// What the provider answers, one after the other; the last one for ever.
 pub(super) type Answers = Arc<Mutex<Vec<ChargeOutcome>>>;
 
+/// The calls that the provider is still thinking about; none while it answers at once.
+type Held = Arc<Mutex<Option<Vec<Reply<Charge>>>>>;
+
 pub(super) struct Town {
     pub(super) orders: Orders,
     pub(super) registry: Door<Registry<OrderActor>>,
     pub(super) charges: Record<Charge>,
     pub(super) answers: Answers,
+    held: Held,
     pub(super) readers: Readers,
     pub(super) faults: Mailbox<crate::actors::journal::Between>,
     pub(super) _data: tempfile::TempDir,
@@ -52,9 +56,13 @@ impl Town {
         let journal =
             JournalActor::open(writer, Tail::default(), POLICY, Box::new(|_| {}), Pressure::default().gauge("appends"));
         let (charges, answers) = (Record::default(), Answers::default());
-        let (noting, answering) = (charges.clone(), answers.clone());
+        let held = Held::default();
+        let (noting, answering, holding) = (charges.clone(), answers.clone(), held.clone());
         let payments = Probe::scripted(move |charge: Charge, reply| {
             noting.note(charge);
+            if let Some(held) = &mut *holding.lock().unwrap() {
+                return held.push(reply);
+            }
             let mut answers = answering.lock().unwrap();
             let answer = if answers.len() > 1 { Some(answers.remove(0)) } else { answers.first().cloned() };
             reply.send(answer.unwrap_or(ChargeOutcome::Done));
@@ -91,7 +99,17 @@ impl Town {
             readers: readers.clone(),
             clock,
         };
-        Self { orders, registry, charges, answers, readers, faults: journal.mailbox(), _data: data }
+        Self { orders, registry, charges, answers, held, readers, faults: journal.mailbox(), _data: data }
+    }
+
+    pub(super) fn provider_thinks(&self) {
+        *self.held.lock().unwrap() = Some(Vec::new());
+    }
+
+    /// Ends its thinking, and answers all that it was asked meanwhile.
+    pub(super) fn provider_has_thought(&self, answer: &ChargeOutcome) {
+        let held = self.held.lock().unwrap().take().unwrap_or_default();
+        held.into_iter().for_each(|reply| reply.send(answer.clone()));
     }
 
     pub(super) fn provider_answers(&self, answers: impl IntoIterator<Item = ChargeOutcome>) {
