@@ -116,15 +116,18 @@ async fn while_the_journal_stands_still_new_orders_are_refused_and_what_is_under
     let order = life.place(&app).await;
 
     let disk = stop_the_disk(&app).await;
+    let new = life.shop.order();
+    // They wait behind the disk, and show that there is a queue.
+    let first = join_all((0..4).map(|_| app.place(&life.customer, &new)));
     let accepting = app.accept(&life.shop.owner, &order);
     let refused = async {
-        // The first ones wait behind the disk, and show that there is a queue.
-        let new = life.shop.order();
-        let placing = (0..40).map(async |nth| {
-            tokio::time::sleep(PATIENCE / 400 * nth).await;
-            app.place(&life.customer, &new).await
-        });
-        let mut placing: FuturesUnordered<_> = placing.collect();
+        wait_until("the door is bounded", async || {
+            let gates = app.get(&app.admin, "/v1/operations/gates").await.ok();
+            let door = gates["items"].as_array()?.iter().find(|gate| gate["name"] == "admission")?;
+            (door["state"] == "bounded").then_some(())
+        })
+        .await;
+        let mut placing: FuturesUnordered<_> = (0..40).map(|_| app.place(&life.customer, &new)).collect();
         let refused = loop {
             let answer = placing.next().await.expect("one of them is refused");
             if answer.status == 503 && answer.body["code"] == "service_full" {
@@ -133,13 +136,12 @@ async fn while_the_journal_stands_still_new_orders_are_refused_and_what_is_under
         };
         app.open("/livez").await.ok();
         app.get(&life.customer, &format!("/v1/orders/{order}")).await.ok();
-        app.get(&app.admin, "/v1/operations/gates").await.ok();
         disk.close().await.unwrap();
         // Whatever was let in has an answer, if only that its outcome is unknown.
         placing.collect::<Vec<_>>().await;
         refused
     };
-    let (accepted, refused) = tokio::join!(accepting, refused);
+    let (_, accepted, refused) = tokio::join!(first, accepting, refused);
     let after = refused.header("retry-after").and_then(|after| after.parse::<u32>().ok()).unwrap();
     assert!((1..=5).contains(&after), "{after}");
     assert_ne!(accepted.body["code"], "service_full", "it is under way: it waits with the journal, and is not refused");

@@ -1,9 +1,9 @@
 //! The process dies at every point of an order's life, and the next one ends where this one would have.
 
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::helpers::{Answer, Ledger, Life, PATIENCE, Person, TestApp};
+use crate::helpers::{Answer, Ledger, Life, PATIENCE, Person, TestApp, wait_until};
 
 /// Every point at which the program lets a test kill it.
 const POINTS: [&str; 8] = [
@@ -20,21 +20,40 @@ const POINTS: [&str; 8] = [
 /// Which visit of the point kills: from the very first, at the start perhaps, to some late in life.
 const VISITS: [u32; 5] = [1, 2, 3, 5, 8];
 
+/// Sends it again and again until an answer is as it should be; none if the server has crashed meanwhile.
+async fn send_until(
+    app: &TestApp,
+    request: impl Fn() -> RequestBuilder,
+    is_it: impl Fn(&Answer) -> bool,
+) -> Option<Answer> {
+    let send = || async {
+        match app.try_send(request()).await {
+            Ok(answer) => is_it(&answer).then_some(Some(answer)),
+            Err(_) => Some(None),
+        }
+    };
+    wait_until("the server says what is waited for", send).await
+}
+
 /// What someone does about an answer that never came: the same again, with the same key, until there is one.
 async fn insist(app: &mut TestApp, crashes: &mut u32, who: &Person, key: &str, path: &str, body: &Value) -> Answer {
+    let is_final = |answer: &Answer| match answer.status {
+        409 => answer.body["code"] != "request_in_progress",
+        500 | 503 | 504 => false,
+        _ => true,
+    };
     loop {
-        let request = app.request(Method::POST, path).bearer_auth(&who.token).header("Idempotency-Key", key);
-        match app.try_send(request.json(body)).await {
-            Ok(answer) if !matches!(answer.status, 409 | 500 | 503 | 504) => return answer,
-            Ok(answer) if answer.status == 409 && answer.body["code"] != "request_in_progress" => return answer,
-            Ok(_) => tokio::task::yield_now().await,
-            Err(_) => come_back(app, crashes).await,
+        let request =
+            || app.request(Method::POST, path).bearer_auth(&who.token).header("Idempotency-Key", key).json(body);
+        match send_until(app, request, is_final).await {
+            Some(answer) => return answer,
+            None => come_back(app, crashes).await,
         }
     }
 }
 
 async fn come_back(app: &mut TestApp, crashes: &mut u32) {
-    let crashed = crate::helpers::wait_until("the process is gone", || {
+    let crashed = wait_until("the process is gone", || {
         let crashed = app.has_crashed();
         async move { crashed.then_some(()) }
     });
@@ -56,19 +75,17 @@ async fn on_duty(app: &mut TestApp, crashes: &mut u32, rider: &Person) {
     }
 }
 
+fn read(app: &TestApp, path: &str) -> RequestBuilder {
+    app.request(Method::GET, path).bearer_auth(&app.admin.token)
+}
+
 /// Waits for the status, over a crash if one comes.
 async fn reaches(app: &mut TestApp, crashes: &mut u32, life: &Life, order: &str, status: &str) {
-    loop {
-        let path = format!("/v1/orders/{order}");
-        let request = app.request(Method::GET, &path).bearer_auth(&app.admin.token);
-        match app.try_send(request).await {
-            Ok(answer) if answer.status == 200 && answer.body["status"] == status => return,
-            Ok(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
-            Err(_) => {
-                come_back(app, crashes).await;
-                on_duty(app, crashes, &life.rider).await;
-            }
-        }
+    let path = format!("/v1/orders/{order}");
+    let there = |answer: &Answer| answer.status == 200 && answer.body["status"] == status;
+    while send_until(app, || read(app, &path), there).await.is_none() {
+        come_back(app, crashes).await;
+        on_duty(app, crashes, &life.rider).await;
     }
 }
 
@@ -132,13 +149,10 @@ async fn live_through(preset: &str, crash: Option<(&str, u32)>, cancelled_in: Op
 }
 
 async fn settles(app: &mut TestApp, crashes: &mut u32, order: &str) -> Value {
-    loop {
-        let path = format!("/v1/orders/{order}/events");
-        match app.try_send(app.request(Method::GET, &path).bearer_auth(&app.admin.token)).await {
-            Ok(answer) if answer.body.to_string().contains("order_settled") => break,
-            Ok(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
-            Err(_) => come_back(app, crashes).await,
-        }
+    let path = format!("/v1/orders/{order}/events");
+    let settled = |answer: &Answer| answer.body.to_string().contains("order_settled");
+    while send_until(app, || read(app, &path), settled).await.is_none() {
+        come_back(app, crashes).await;
     }
     app.order(order).await
 }

@@ -1,14 +1,9 @@
 //! The database is away for a while: gone, frozen, or behind a network that swallows everything.
 
-use std::time::Duration;
-
 use crate::helpers::{Options, wait_until};
 use crate::proxy::Proxy;
 use crate::rush::Rush;
 use crate::server::Server;
-
-/// How long it is away. Longer than every limit of a statement, so that each of them is reached.
-const AWAY: Duration = Duration::from_secs(6);
 
 /// Ends the server as that signal does, and starts it again; twice.
 async fn ended_by(signal: &str) {
@@ -39,7 +34,7 @@ async fn orders_go_on_when_a_frozen_database_thaws() {
     let Some(database) = Server::start() else { return };
     let rush = Rush::begin(database.url()).await;
     database.signal_all("STOP");
-    tokio::time::sleep(AWAY).await;
+    rush.is_felt().await;
     database.signal_all("CONT");
     rush.some_more().await;
     rush.end(&database).await;
@@ -51,7 +46,7 @@ async fn orders_go_on_when_the_network_carries_again() {
     let proxy = Proxy::to(database.port);
     let rush = Rush::begin(database.url_through(proxy.port)).await;
     proxy.swallow(true);
-    tokio::time::sleep(AWAY).await;
+    rush.is_felt().await;
     proxy.swallow(false);
     rush.some_more().await;
     rush.end(&database).await;

@@ -1,7 +1,7 @@
 //! People who order all the while, each with the same key until there is an answer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use reqwest::Client;
@@ -22,6 +22,7 @@ pub struct Rush {
     shop: Shop,
     over: Arc<AtomicBool>,
     placed: Arc<AtomicUsize>,
+    refused: Arc<AtomicUsize>,
     people: Vec<JoinHandle<Vec<Ordered>>>,
 }
 
@@ -37,13 +38,15 @@ impl Rush {
         let options = Options::default().set("database.url", url).set("http.request_timeout_ms", REQUEST_MS);
         let app = options.expect_errors().start().await;
         let shop = app.store("food_delivery").await;
-        let mut rush = Self { app, shop, over: Arc::default(), placed: Arc::default(), people: Vec::new() };
+        let (placed, refused) = (Arc::default(), Arc::default());
+        let mut rush = Self { app, shop, over: Arc::default(), placed, refused, people: Vec::new() };
         for number in 0..PEOPLE {
             let token = rush.app.customer(&format!("customer-{number}")).await.token;
             let url = format!("http://{}/v1/orders", rush.app.address());
             let order = rush.shop.order_on_delivery();
-            let (over, placed) = (rush.over.clone(), rush.placed.clone());
-            rush.people.push(tokio::spawn(person(url, token, order, over, placed)));
+            let person = Person { client: Client::builder().timeout(PATIENCE).build().unwrap(), url, token, order };
+            let (over, placed, refused) = (rush.over.clone(), rush.placed.clone(), rush.refused.clone());
+            rush.people.push(tokio::spawn(async move { person.orders(&over, &placed, &refused).await }));
         }
         rush.some_more().await;
         rush
@@ -54,6 +57,17 @@ impl Rush {
         let enough = self.placed.load(Ordering::SeqCst) + 5 * PEOPLE;
         let seen = || async { (self.placed.load(Ordering::SeqCst) >= enough).then_some(()) };
         wait_until("orders are acknowledged", seen).await;
+    }
+
+    /// Waits until everybody was told several times, or not at all, what became of an order, and the server has noticed
+    /// that it cannot write: every limit of a statement has been reached.
+    pub async fn is_felt(&self) {
+        let enough = self.refused.load(Ordering::SeqCst) + 3 * PEOPLE;
+        let felt = || async {
+            let refused = self.refused.load(Ordering::SeqCst) >= enough;
+            (refused && self.app.open("/readyz").await.status == 503).then_some(())
+        };
+        wait_until("the outage is felt", felt).await;
     }
 
     /// Lets everyone finish and checks all that was promised.
@@ -96,36 +110,42 @@ impl Rush {
     }
 }
 
-async fn person(
+struct Person {
+    client: Client,
     url: String,
     token: String,
     order: Value,
-    over: Arc<AtomicBool>,
-    placed: Arc<AtomicUsize>,
-) -> Vec<Ordered> {
-    let client = Client::builder().timeout(PATIENCE).build().unwrap();
-    let mut ordered = Vec::new();
-    while !over.load(Ordering::SeqCst) {
-        let key = uuid::Uuid::now_v7().to_string();
-        ordered.push(insist(&client, &url, &token, &key, &order).await);
-        placed.fetch_add(1, Ordering::SeqCst);
-    }
-    ordered
 }
 
-async fn insist(client: &Client, url: &str, token: &str, key: &str, order: &Value) -> Ordered {
-    let mut longest = Duration::ZERO;
-    loop {
-        let asked = Instant::now();
-        let request = client.post(url).bearer_auth(token).header("Idempotency-Key", key).json(order);
-        let answer = request.send().await.expect("the server lives and answers");
-        longest = longest.max(asked.elapsed());
-        let status = answer.status().as_u16();
-        let body: Value = answer.json().await.expect("an answer is JSON");
-        match status {
-            201 => return Ordered { id: body["id"].as_str().unwrap().to_owned(), longest },
-            409 | 500 | 503 | 504 => tokio::time::sleep(Duration::from_millis(50)).await,
-            other => panic!("{other}: {body}"),
+impl Person {
+    async fn orders(&self, over: &AtomicBool, placed: &AtomicUsize, refused: &AtomicUsize) -> Vec<Ordered> {
+        let mut ordered = Vec::new();
+        while !over.load(Ordering::SeqCst) {
+            ordered.push(self.insists(refused).await);
+            placed.fetch_add(1, Ordering::SeqCst);
         }
+        ordered
+    }
+
+    /// With the same key until there is an answer that says what became of it.
+    async fn insists(&self, refused: &AtomicUsize) -> Ordered {
+        let key = uuid::Uuid::now_v7().to_string();
+        let longest_us = AtomicU64::new(0);
+        let id = wait_until("an order is acknowledged", || async {
+            let asked = Instant::now();
+            let request = self.client.post(&self.url).bearer_auth(&self.token).header("Idempotency-Key", &key);
+            let answer = request.json(&self.order).send().await.expect("the server lives and answers");
+            longest_us.fetch_max(asked.elapsed().as_micros() as u64, Ordering::SeqCst);
+            let status = answer.status().as_u16();
+            let body: Value = answer.json().await.expect("an answer is JSON");
+            match status {
+                201 => return Some(body["id"].as_str().unwrap().to_owned()),
+                409 | 500 | 503 | 504 => refused.fetch_add(1, Ordering::SeqCst),
+                other => panic!("{other}: {body}"),
+            };
+            None
+        })
+        .await;
+        Ordered { id, longest: Duration::from_micros(longest_us.into_inner()) }
     }
 }

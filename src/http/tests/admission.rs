@@ -2,14 +2,59 @@
 //! the connection is as good as before.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use actix_web::dev::ServerHandle;
+use actix_web::rt::task::JoinHandle;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::{Services, bind, config, serve, services};
 use crate::access::Role;
 use crate::http::{Class, ROUTES};
+
+/// How long anything may take before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server with one worker.
+struct Server {
+    services: Services,
+    address: SocketAddr,
+    handle: ServerHandle,
+    running: JoinHandle<std::io::Result<()>>,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut config = config();
+        config.http.workers = 1;
+        // Far above what a busy machine does to a test, and far below what is made up here.
+        config.limits.queue_target_ms = crate::config::Millis(300);
+        let services = services(&config).await;
+        let server = serve(listener, &config.http, services.clone()).unwrap();
+        Self { services, address, handle: server.handle(), running: actix_web::rt::spawn(server) }
+    }
+
+    async fn client(&self, role: Role) -> Client {
+        let token = self.services.issuer.issue(role, &"somebody".parse().unwrap(), Duration::from_secs(600)).token;
+        Client { stream: TcpStream::connect(self.address).await.unwrap(), token }
+    }
+
+    /// Some part of it has been late for long, until the returned gauge is dropped.
+    fn held_up(&self) -> crate::actors::Gauge {
+        let gauge = self.services.system.pressure.gauge("a part that is held up");
+        let longer_than_a_window = Duration::from_secs(1);
+        gauge.expect(Instant::now().checked_sub(longer_than_a_window).unwrap_or_else(Instant::now));
+        gauge
+    }
+
+    async fn stop(self) {
+        self.handle.stop(true).await;
+        self.running.await.unwrap().unwrap();
+    }
+}
 
 /// One connection, and nothing that would open another.
 struct Client {
@@ -25,12 +70,6 @@ struct Reply {
 }
 
 impl Client {
-    async fn of(address: SocketAddr, services: &Services, role: Role) -> Self {
-        let lifetime = std::time::Duration::from_secs(600);
-        let token = services.issuer.issue(role, &"somebody".parse().unwrap(), lifetime).token;
-        Self { stream: TcpStream::connect(address).await.unwrap(), token }
-    }
-
     async fn ask(&mut self, method: &str, path: &str, body: &str) -> Reply {
         let Self { stream, token } = self;
         let (kind, length) = ("application/json", body.len());
@@ -54,12 +93,15 @@ impl Client {
         }
     }
 
-    async fn until(&mut self, status: u16, method: &str, path: &str, body: &str) -> Reply {
+    /// Asks again and again until the reply is as it should be.
+    async fn until(&mut self, method: &str, path: &str, body: &str, is_it: impl Fn(&Reply) -> bool) -> Reply {
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let reply = self.ask(method, path, body).await;
-            if reply.status == status {
+            if is_it(&reply) {
                 return reply;
             }
+            assert!(Instant::now() < deadline, "in vain: {method} {path} says {} {}", reply.status, reply.body);
         }
     }
 }
@@ -70,32 +112,15 @@ impl Reply {
     }
 }
 
-/// Some part of it has been late for long, until the returned gauge is dropped.
-fn held_up(services: &Services) -> crate::actors::Gauge {
-    let gauge = services.system.pressure.gauge("a part that is held up");
-    let longer_than_a_window = std::time::Duration::from_secs(1);
-    gauge.expect(Instant::now().checked_sub(longer_than_a_window).unwrap_or_else(Instant::now));
-    gauge
-}
-
 #[actix_web::test]
 async fn new_work_is_refused_while_a_queue_stands_and_what_is_under_way_is_not() {
-    let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut config = config();
-    config.http.workers = 1;
-    // Far above what a busy machine does to a test, and far below what is made up here.
-    config.limits.queue_target_ms = crate::config::Millis(300);
-    let services = services(&config).await;
-    let server = serve(listener, &config.http, services.clone()).unwrap();
-    let handle = server.handle();
-    let running = actix_web::rt::spawn(server);
-    let mut customer = Client::of(address, &services, Role::Customer).await;
-    let mut admin = Client::of(address, &services, Role::Admin).await;
+    let server = Server::start().await;
+    let mut customer = server.client(Role::Customer).await;
+    let mut admin = server.client(Role::Admin).await;
     let long_body = format!("{{\"note\":\"{}\"}}", "long ".repeat(300));
 
-    let held = held_up(&services);
-    let refused = customer.until(503, "POST", "/v1/orders", &long_body).await;
+    let held = server.held_up();
+    let refused = customer.until("POST", "/v1/orders", &long_body, Reply::is_refusal).await;
     assert!(refused.body.contains("\"service_full\"") && refused.body.contains("trace_id"), "{}", refused.body);
     let after = refused.head.lines().find_map(|line| line.strip_prefix("retry-after: ")).unwrap();
     assert!((1..=5).contains(&after.parse::<u32>().unwrap()), "{after}");
@@ -108,44 +133,35 @@ async fn new_work_is_refused_while_a_queue_stands_and_what_is_under_way_is_not()
         for (method, class) in route.methods.iter().zip(route.classes) {
             let path = route.path.replace("{order_id}", &uuid::Uuid::now_v7().to_string());
             if *class == Class::Finish {
-                let mut customer = Client::of(address, &services, Role::Customer).await;
+                let mut customer = server.client(Role::Customer).await;
                 let reply = customer.ask(method, &path, "{}").await;
                 let ready = path == "/readyz";
                 assert!(ready || !reply.is_refusal(), "{method} {path}: {} {}", reply.status, reply.body);
             }
         }
     }
-    assert!(customer.until(503, "GET", "/v1/my-page", "").await.body.contains("service_full"));
+    let page = customer.until("GET", "/v1/my-page", "", Reply::is_refusal).await;
+    assert!(page.body.contains("service_full"), "{}", page.body);
     let gates = admin.ask("GET", "/v1/operations/gates", "").await.body;
     assert!(gates.contains("\"bounded\"") && gates.contains("held up"), "{gates}");
 
-    let mut stranger = Client { token: "none of ours".into(), ..Client::of(address, &services, Role::Rider).await };
+    let mut stranger = Client { token: "none of ours".into(), ..server.client(Role::Rider).await };
     assert_eq!(stranger.ask("POST", "/v1/orders", "{}").await.status, 401, "that is the better reason");
 
     drop(held);
-    customer.until(400, "POST", "/v1/orders", "{}").await;
-    let open = async |admin: &mut Client| admin.ask("GET", "/v1/operations/gates", "").await.body.contains("\"open\"");
-    while !open(&mut admin).await {}
-    handle.stop(true).await;
-    running.await.unwrap().unwrap();
+    customer.until("POST", "/v1/orders", "{}", |reply| reply.status == 400).await;
+    admin.until("GET", "/v1/operations/gates", "", |gates| gates.body.contains("\"open\"")).await;
+    server.stop().await;
 }
 
 #[actix_web::test]
 async fn a_body_that_is_longer_than_is_read_costs_the_connection_and_nothing_else() {
-    let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut config = config();
-    config.http.workers = 1;
-    config.limits.queue_target_ms = crate::config::Millis(300);
-    let services = services(&config).await;
-    let server = serve(listener, &config.http, services.clone()).unwrap();
-    let handle = server.handle();
-    let running = actix_web::rt::spawn(server);
-    let held = held_up(&services);
-    let too_long = " ".repeat(config.http.body_limit_bytes + 1);
+    let server = Server::start().await;
+    let held = server.held_up();
+    let too_long = " ".repeat(config().http.body_limit_bytes + 1);
     // Each on a connection of its own; now and then one is let in, and told so by the handler.
     let refused = loop {
-        let mut customer = Client::of(address, &services, Role::Customer).await;
+        let mut customer = server.client(Role::Customer).await;
         let reply = customer.ask("POST", "/v1/orders", &too_long).await;
         if reply.is_refusal() {
             break reply;
@@ -154,6 +170,5 @@ async fn a_body_that_is_longer_than_is_read_costs_the_connection_and_nothing_els
     };
     assert!(refused.head.contains("connection: close"), "{}", refused.head);
     drop(held);
-    handle.stop(true).await;
-    running.await.unwrap().unwrap();
+    server.stop().await;
 }

@@ -33,18 +33,15 @@ impl Server {
     /// Starts a server on a free port and waits until it serves; none if it ends before that.
     pub fn start(data_dir: &Path, log: &Path, environment: &BTreeMap<String, String>) -> Option<Self> {
         let mut child = Self::command(data_dir, log, environment).spawn().expect("the program can be run");
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(address) = served_address(&read(log)) {
-                return Some(Self { child, address, log: log.to_owned() });
-            }
-            if child.try_wait().expect("it is our child").is_some() {
-                eprintln!("the server ended at once:\n{}", read(log));
-                return None;
-            }
-            assert!(Instant::now() < deadline, "the server does not serve:\n{}", read(log));
-            std::thread::sleep(Duration::from_millis(5));
+        // Asked in this sequence: one that has ended may have served before.
+        let address = look_until("the server serves", log, || match served_address(&read(log)) {
+            Some(address) => Some(Some(address)),
+            None => child.try_wait().expect("it is our child").map(|_| None),
+        });
+        if address.is_none() {
+            eprintln!("the server ended at once:\n{}", read(log));
         }
+        address.map(|address| Self { child, address, log: log.to_owned() })
     }
 
     fn command(data_dir: &Path, log: &Path, environment: &BTreeMap<String, String>) -> Command {
@@ -79,14 +76,20 @@ impl Server {
 
     /// Waits until it has ended.
     pub fn wait(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.has_ended() {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "the server does not stop:\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(5));
+        let log = self.log.clone();
+        look_until("the server has stopped", &log, || self.has_ended())
+    }
+}
+
+/// [`wait_until`](super::wait_until) for those who cannot await.
+fn look_until<T>(what: &str, log: &Path, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(seen) = look() {
+            return seen;
         }
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain until {what}:\n{}", read(log));
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
