@@ -93,7 +93,7 @@ impl Files {
             .synchronous(SqliteSynchronous::Full)
             // 16 MiB. Pages that every commit touches reach the file once for four times as many commits as with SQLite's own
             // 1,000: a tenth more commits, and the 99th percentile falls too. 10,000 tripled the 99th percentile.
-            .pragma("wal_autocheckpoint", "4000")
+            .pragma("wal_autocheckpoint", "2000")
             .pragma("journal_size_limit", LOG_LEFT_BEHIND)
             .pragma("cache_size", WRITER_CACHE)
             .statement_cache_capacity(TEXTS + OTHER_TEXTS)
