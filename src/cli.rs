@@ -145,7 +145,7 @@ impl Cli {
             }
             Command::Token(args) => token(args, &self.common.load()?)?,
             Command::Load(args) => return self.load(args, out),
-            Command::Drill(args) => return drill::run(args, out),
+            Command::Drill(args) => return drill::run(args, self.common.database.clone(), out),
             Command::Openapi => http::openapi_json().to_owned(),
             Command::Asyncapi => asyncapi::document_json(&self.common.load()?.kafka),
             Command::Bridge(BridgeCommand::Status) => maintenance::bridge_status(&self.common.load()?)?,

@@ -297,12 +297,13 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::actors::journal::JournalActor;
+    use crate::actors::journal::{Commits, JournalActor};
     use crate::actors::pressure::Pressure;
     use crate::actors::probe::POLICY;
     use crate::actors::registry::{Registry, Residency, To};
     use crate::actors::store::{KeepStock, StoreActor};
     use crate::actors::tail::Tail;
+    use crate::config::Database;
     use crate::order::{ItemId, OrderId, Pieces, Stock, StockCommand, StockRefusal, StoreId};
     use crate::store::{CommitFault, DataPlace, Engine};
 
@@ -325,6 +326,7 @@ mod tests {
                 writer,
                 Tail::default(),
                 POLICY,
+                Commits::from(&Database::default()),
                 Box::new(|_| {}),
                 Pressure::default().gauge("appends"),
             );

@@ -15,7 +15,7 @@ use super::clock::Clock;
 use super::dispatch::{DispatchActor, FindRider, Nearby, NotePresence, PresenceOf};
 use super::feed::Hub;
 use super::follow::FollowError;
-use super::journal::{Between, JournalActor, Write, WriteReport};
+use super::journal::{Between, Commits, JournalActor, Write, WriteReport};
 use super::kafka_bridge::{Bridge, Mirror};
 use super::ledger::{LedgerWorld, ReadBook};
 use super::mailbox::{Door, Mailbox, MailboxLoad, MailboxPolicy};
@@ -124,7 +124,8 @@ pub async fn start(
     threads.orders.spawn(pressure.clone().feel("orders"));
     let policy = mailbox("journal", config.mailboxes.journal);
     let (tail_of_writer, appends) = (tail.clone(), pressure.gauge("appends"));
-    let opening = move || JournalActor::open(writer, tail_of_writer, policy, report, appends);
+    let commits = Commits::from(&config.database);
+    let opening = move || JournalActor::open(writer, tail_of_writer, policy, commits, report, appends);
     let journal = on(&threads.journal, opening).await?;
     let stores = Stores::new(catalogue, journal.mailbox::<Between>());
 

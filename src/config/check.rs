@@ -47,6 +47,7 @@ impl Config {
             (rider, journal),
             (journal, ("database.statement_timeout_ms", database.statement_timeout_ms)),
             (journal, ("database.acquire_timeout_ms", database.acquire_timeout_ms)),
+            (journal, ("database.commit_at_least_ms", database.commit_at_least_ms)),
             (payment, ("payments.call_timeout_ms", self.payments.call_timeout_ms)),
         ];
         for ((outer, long), (inner, short)) in pairs {
@@ -74,6 +75,7 @@ impl Config {
             ("http.body_limit_bytes", http.body_limit_bytes),
             ("http.max_connections", http.max_connections),
             ("database.readers", self.database.readers),
+            ("database.group", self.database.group),
             ("mailboxes.order.capacity", mailboxes.order.capacity),
             ("mailboxes.registry.capacity", mailboxes.registry.capacity),
             ("mailboxes.store.capacity", mailboxes.store.capacity),

@@ -97,6 +97,10 @@ section! {
         acquire_timeout_ms: Millis = Millis(1_000),
         /// Connections for reading histories, and as many again for lists. More than cores only queue at the disk.
         readers: usize = 4,
+        /// Appends that one commit takes at most. More add waiting, not throughput.
+        group: usize = 512,
+        /// What a commit takes at least: to practise with a disk that is slower than one's own. 0: what it takes.
+        commit_at_least_ms: Millis = Millis(0),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
-use super::stage::Setting;
+use super::stage::{Scarce, Setting};
 
 /// Carries out a drill: something is broken on purpose, under load, and mended again.
 ///
@@ -32,6 +32,9 @@ pub struct DrillArgs {
     /// real figures
     #[arg(long, value_name = "DIR")]
     within: Option<PathBuf>,
+    /// What there is too little of when orders overload the server
+    #[arg(long, value_enum, default_value_t = Scarce::Disk)]
+    scarce: Scarce,
     /// Leave the directories where they are; those of a drill that is not good are left anyway
     #[arg(long)]
     keep: bool,
@@ -103,9 +106,9 @@ impl DrillArgs {
         }
     }
 
-    pub(super) fn setting(&self) -> anyhow::Result<Setting> {
+    pub(super) fn setting(&self, database: Option<String>) -> anyhow::Result<Setting> {
         let within = self.within.clone().unwrap_or_else(std::env::temp_dir);
         let program = std::env::current_exe().context("where this program is")?;
-        Ok(Setting { quick: self.quick, keep: self.keep, within, program })
+        Ok(Setting { quick: self.quick, keep: self.keep, within, program, database, scarce: self.scarce })
     }
 }

@@ -24,9 +24,10 @@ use stage::{Outcome, Setting};
 use crate::load::NotGood;
 
 /// Carries the drills out, one after the other, and prints each as it ends. An error if any was not good; the first
-/// broken promise counts for more than any number of invalid runs.
-pub fn run(args: &DrillArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let setting = args.setting()?;
+/// broken promise counts for more than any number of invalid runs. Their servers keep their data in `database`, or in a
+/// directory each.
+pub fn run(args: &DrillArgs, database: Option<String>, out: &mut impl Write) -> anyhow::Result<()> {
+    let setting = args.setting(database)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut broken, mut invalid) = (Vec::new(), Vec::new());
     writeln!(out, "{}", table::heading())?;

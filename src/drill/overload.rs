@@ -1,16 +1,22 @@
 //! More orders than the server can take: as many as it can are served, the others are refused quickly, and it is as before
 //! when the rush is over (N6).
 //!
-//! What the server can take is measured first. Where the machine has several cores the server is kept on the first one,
-//! so that the load that is offered is really offered.
+//! What the server can take is measured first. The load must really be offered, and a fast server takes as much as the same
+//! machine can offer. So usually the disk is what is scarce: commits take as long as on a slow one, and little goes into
+//! each. What is seen then is who is let in, and who waits. Or the server is kept on the first of several cores.
 
 use std::process::Command;
 use std::time::Duration;
 
 use tokio::time::{sleep_until, timeout};
 
-use super::stage::{Outcome, Setting, Stage, rate, users};
+use super::server::Surroundings;
+use super::stage::{Outcome, Scarce, Setting, Stage, rate, users};
 use crate::load::{Leg, Plan, Report};
+
+/// A slow disk: commits of so many appends, so long each. 400 appends are some 28 whole lives.
+const GROUP: usize = 8;
+const COMMIT_MS: u64 = 20;
 
 /// Enough to keep every part of the server busy, few enough to be answered.
 const SATURATED_BY: usize = 64;
@@ -31,13 +37,13 @@ const LATE_AT_MOST: Duration = Duration::from_millis(5);
 const BEGINS_WITHIN: Duration = Duration::from_secs(60);
 
 pub(super) async fn times(setting: &Setting, factor: f64) -> anyhow::Result<Outcome> {
-    let stage = Stage::set(setting, first_core()).await?;
+    let stage = Stage::set(setting, surroundings(setting.scarce)).await?;
     let second = Duration::from_secs(1);
-    let plan = with_enough_riders(stage.plan(second * 2, vec![users(SATURATED_BY, setting.time(second * 6))]));
+    let plan = with_enough_riders(stage.plan(second * 2, vec![users(SATURATED_BY, setting.time(second * 15))]));
     let saturation = Stage::load(plan, async |_| Ok(())).await?;
     let most = saturation.legs.first().map_or(0.0, |leg| leg.orders.finished_per_s).max(1.0);
     let normal = |seconds: u32| rate(most * NORMAL, setting.time(second * seconds));
-    let legs = vec![normal(4), rate(most * factor, setting.time(second * 6)), normal(5), normal(5)];
+    let legs = vec![normal(8), rate(most * factor, setting.time(second * 12)), normal(5), normal(8)];
     let after_rush: Duration = legs.iter().take(2).map(|leg: &Leg| leg.duration).sum();
     let plan = with_enough_riders(stage.plan(second, legs));
     let late_at_most = if setting.quick { plan.late_at_most } else { LATE_AT_MOST };
@@ -52,7 +58,7 @@ pub(super) async fn times(setting: &Setting, factor: f64) -> anyhow::Result<Outc
         Ok(())
     })
     .await?;
-    let phases = ["saturated", "at 0.7 of it", &format!("at {factor} times"), "first 5 s after", "next 5 s"];
+    let phases = ["saturated", "at 0.7 of it", &format!("at {factor} times"), "first 5 s after", "next 8 s"];
     let mut outcome = stage.end(&phases, vec![saturation, ran]).await?;
     if let [saturated, before, rush, _, after] = &outcome.rows[..] {
         let mut notes = notes(&saturated.report, &before.report, &rush.report, &after.report);
@@ -113,6 +119,17 @@ fn under_way(report: &Report) -> f64 {
     let (wished, answered) =
         after_placing.fold((0, 0), |(wished, answered), of| (wished + of.wished, answered + of.done + of.denied));
     answered as f64 / wished.max(1) as f64 * 100.0
+}
+
+fn surroundings(scarce: Scarce) -> Surroundings {
+    match scarce {
+        Scarce::Disk => {
+            let group = ("BAEDAL__DATABASE__GROUP", GROUP.to_string());
+            let commit = ("BAEDAL__DATABASE__COMMIT_AT_LEAST_MS", COMMIT_MS.to_string());
+            Surroundings { core: None, settings: vec![group, commit] }
+        }
+        Scarce::Processor => Surroundings { core: first_core(), ..Surroundings::default() },
+    }
 }
 
 fn first_core() -> Option<usize> {

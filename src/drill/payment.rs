@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep_until, timeout};
 
+use super::server::Surroundings;
 use super::stage::{Outcome, Setting, Stage, rate, users};
 
 /// As many as in the figures that this is compared with.
@@ -17,12 +18,15 @@ const LOADED: Duration = Duration::from_secs(20);
 /// it can be caught up with before the drill is over.
 const SOLD_PER_S: f64 = 30.0;
 
+/// The longest pause between two retries is a minute, give or take a quarter, and a retry may find the gate full of others.
+const FINISH_WITHIN: Duration = Duration::from_secs(90);
+
 /// The load has to open its stores first.
 const BEGINS_WITHIN: Duration = Duration::from_secs(60);
 
 /// Slow from before the first order until the load has ended.
 pub(super) async fn slowed(setting: &Setting, least_ms: u64, most_ms: u64) -> anyhow::Result<Outcome> {
-    let stage = Stage::set(setting, None).await?;
+    let stage = Stage::set(setting, Surroundings::default()).await?;
     let operator = stage.operator().await?;
     operator.payments((least_ms, most_ms), None).await?;
     let plan = stage.plan(setting.time(Duration::from_secs(3)), vec![users(USERS, setting.time(LOADED))]);
@@ -38,13 +42,12 @@ pub(super) async fn slowed(setting: &Setting, least_ms: u64, most_ms: u64) -> an
 
 /// Good for a while, then broken, then good again.
 pub(super) async fn broken(setting: &Setting, failure: &str) -> anyhow::Result<Outcome> {
-    let stage = Stage::set(setting, None).await?;
+    let stage = Stage::set(setting, Surroundings::default()).await?;
     let operator = stage.operator().await?;
     let quarter = setting.time(LOADED) / 4;
     let legs = vec![rate(SOLD_PER_S, quarter), rate(SOLD_PER_S, quarter * 2), rate(SOLD_PER_S, quarter)];
     let mut plan = stage.plan(setting.time(Duration::from_secs(2)), legs);
-    // The longest pause between two retries is a minute; those that were deferred early wait a quarter of one.
-    plan.finish_within = Duration::from_secs(40);
+    plan.finish_within = FINISH_WITHIN;
     let ran = Stage::load(plan, async |begun| {
         let begun = timeout(BEGINS_WITHIN, begun).await??;
         sleep_until(begun + quarter).await;
@@ -55,6 +58,7 @@ pub(super) async fn broken(setting: &Setting, failure: &str) -> anyhow::Result<O
     .await?;
     let left = ran.legs.iter().map(|leg| leg.orders.left_half_way).max().unwrap_or_default();
     let mut outcome = stage.end(&["before", &format!("while it is down ({failure})"), "after"], vec![ran]).await?;
-    outcome.notes.push(format!("{left} orders did not come to their end within 40 s after the load"));
+    let patience = FINISH_WITHIN.as_secs();
+    outcome.notes.push(format!("{left} orders did not come to their end within {patience} s after the load"));
     Ok(outcome)
 }

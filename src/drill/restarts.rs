@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::server::Surroundings;
 use super::stage::{Outcome, Setting, Stage, rate};
 use crate::load::Returning;
 
@@ -25,7 +26,7 @@ pub(super) async fn kill(setting: &Setting) -> anyhow::Result<Outcome> {
 }
 
 async fn again_and_again(setting: &Setting, gently: bool) -> anyhow::Result<Outcome> {
-    let mut stage = Stage::set(setting, None).await?;
+    let mut stage = Stage::set(setting, Surroundings::default()).await?;
     let loaded = setting.time(LOADED);
     let mut plan = stage.plan(setting.time(Duration::from_secs(2)), vec![rate(SOLD_PER_S, loaded)]);
     plan.heeds_readiness = gently;

@@ -21,23 +21,31 @@ const STOPS_WITHIN: Duration = Duration::from_secs(30);
 /// Between two looks at a process.
 const LOOKS_AGAIN: Duration = Duration::from_millis(10);
 
+/// What a server gets besides its directory.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Surroundings {
+    /// The core that it is kept on, so that it and the load do not take each other's.
+    pub(super) core: Option<usize>,
+    /// Variables of its environment.
+    pub(super) settings: Vec<(&'static str, String)>,
+}
+
 pub(super) struct Server {
     pub(super) address: SocketAddr,
     program: PathBuf,
     directory: PathBuf,
-    /// The core that it is kept on, so that it and the load do not take each other's.
-    core: Option<usize>,
+    surroundings: Surroundings,
     child: Option<Child>,
     starts: u32,
 }
 
 impl Server {
-    pub(super) async fn start(program: &Path, directory: &Path, core: Option<usize>) -> anyhow::Result<Self> {
+    pub(super) async fn start(program: &Path, directory: &Path, surroundings: Surroundings) -> anyhow::Result<Self> {
         let mut server = Self {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             program: program.to_owned(),
             directory: directory.to_owned(),
-            core,
+            surroundings,
             child: None,
             starts: 0,
         };
@@ -70,7 +78,7 @@ impl Server {
 
     fn command(&self, log: &Path) -> anyhow::Result<Command> {
         let log = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-        let mut command = match self.core {
+        let mut command = match self.surroundings.core {
             Some(core) => {
                 let mut command = Command::new("taskset");
                 command.args(["--cpu-list", &core.to_string()]).arg(&self.program);
@@ -78,10 +86,18 @@ impl Server {
             }
             None => Command::new(&self.program),
         };
-        without_our_settings(&mut command);
+        self.surround(&mut command);
         command.args(["serve", "--listen", &self.address.to_string(), "--log-format", "json", "--data-dir"]);
         command.arg(self.data_dir()).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         Ok(command)
+    }
+
+    /// A drill is the same wherever it runs: of our own settings, it has none.
+    fn surround(&self, command: &mut Command) {
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BAEDAL")) {
+            command.env_remove(name);
+        }
+        command.env_remove("DATABASE_URL").envs(self.surroundings.settings.iter().cloned());
     }
 
     /// As a service manager does, without waiting.
@@ -118,7 +134,7 @@ impl Server {
     /// `baedal verify` on the data of a server that has stopped: the promises that it finds broken, if any.
     pub(super) fn verify(&self) -> anyhow::Result<Option<String>> {
         let mut command = Command::new(&self.program);
-        without_our_settings(&mut command);
+        self.surround(&mut command);
         let said = command.args(["verify", "--data-dir"]).arg(self.data_dir()).output()?;
         let complained = String::from_utf8_lossy(&said.stderr);
         Ok((!said.status.success()).then(|| format!("baedal verify: {}", complained.trim())))
@@ -139,13 +155,6 @@ impl Drop for Server {
             let _ = child.kill();
             let _ = child.wait();
         }
-    }
-}
-
-/// A drill is the same wherever it runs.
-fn without_our_settings(command: &mut Command) {
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BAEDAL")) {
-        command.env_remove(name);
     }
 }
 

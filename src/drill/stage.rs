@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use clap::ValueEnum;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::books::{self, Comparison};
 use super::operator::Operator;
-use super::server::Server;
+use super::server::{Server, Surroundings};
 use crate::load::{self, Leg, Mix, Pace, Plan, Ran, Report, Returning, Tokens, Verdict};
 
 /// How long compensation may take once everything works again: money that was taken for an order that ended is on its
@@ -32,6 +33,18 @@ pub(super) struct Setting {
     /// Where the directory of a drill is made.
     pub(super) within: PathBuf,
     pub(super) program: PathBuf,
+    /// None: SQLite, in the directory.
+    pub(super) database: Option<String>,
+    pub(super) scarce: Scarce,
+}
+
+/// What an overload drill makes the bottleneck of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Scarce {
+    /// The server commits as if it had a slow disk. Ten times as many orders are then few enough for this machine to offer
+    Disk,
+    /// The server is kept on one core. Offering ten times what that can do takes several others
+    Processor,
 }
 
 /// What a drill came to.
@@ -66,11 +79,13 @@ impl Setting {
 }
 
 impl Stage {
-    /// `core`: where the server is kept, if it is to leave the rest to the load.
-    pub(super) async fn set(setting: &Setting, core: Option<usize>) -> anyhow::Result<Self> {
+    pub(super) async fn set(setting: &Setting, mut surroundings: Surroundings) -> anyhow::Result<Self> {
         let directory = setting.within.join(format!("baedal-drill-{}", Uuid::now_v7().simple()));
         std::fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
-        let server = Server::start(&setting.program, &directory, core).await?;
+        if let Some(url) = &setting.database {
+            surroundings.settings.push(("BAEDAL__DATABASE__URL", url.clone()));
+        }
+        let server = Server::start(&setting.program, &directory, surroundings).await?;
         Ok(Self { server, directory, quick: setting.quick, keep: setting.keep })
     }
 

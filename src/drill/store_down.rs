@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep_until, timeout};
 
+use super::server::Surroundings;
 use super::stage::{Outcome, Setting, Stage, rate};
 
 const LOADED: Duration = Duration::from_secs(20);
@@ -14,7 +15,7 @@ const SOLD_PER_S: f64 = 30.0;
 const BEGINS_WITHIN: Duration = Duration::from_secs(60);
 
 pub(super) async fn paused(setting: &Setting) -> anyhow::Result<Outcome> {
-    let stage = Stage::set(setting, None).await?;
+    let stage = Stage::set(setting, Surroundings::default()).await?;
     let operator = stage.operator().await?;
     let quarter = setting.time(LOADED) / 4;
     let legs = vec![rate(SOLD_PER_S, quarter), rate(SOLD_PER_S, quarter * 2), rate(SOLD_PER_S, quarter)];

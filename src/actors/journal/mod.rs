@@ -16,10 +16,8 @@ use self::queue::Queue;
 use super::mailbox::{Admitted, Door, MailboxPolicy, Reply};
 use super::pressure::Gauge;
 use super::tail::{Entry, News, Tail};
+use crate::config::Database;
 use crate::store::{Append, Committed, DbError, NotAppended, Writer};
-
-/// How many appends one commit takes. More adds waiting, not throughput.
-const GROUP: usize = 512;
 
 /// How soon after a failure the journal is tried without being asked: readiness must not wait for traffic that is kept
 /// away because of it.
@@ -64,6 +62,15 @@ struct Waiting {
     since: Instant,
 }
 
+/// How groups are committed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Commits {
+    /// Appends in one commit.
+    pub(super) at_most: usize,
+    /// A disk may be made slower than it is.
+    pub(super) take_at_least: Duration,
+}
+
 pub(super) struct JournalActor {
     /// Away while a group commits.
     writer: Option<Writer>,
@@ -79,6 +86,7 @@ pub(super) struct JournalActor {
     /// The last group could not be written, and nothing was since.
     failing: bool,
     reply_timeout: Duration,
+    commits: Commits,
     queue: Queue,
 }
 
@@ -100,6 +108,7 @@ impl JournalActor {
         writer: Writer,
         tail: Tail,
         policy: MailboxPolicy,
+        commits: Commits,
         report: WriteReport,
         queue: Gauge,
     ) -> Door<Self> {
@@ -113,6 +122,7 @@ impl JournalActor {
             report,
             failing: false,
             reply_timeout: policy.reply_timeout,
+            commits,
             queue: Queue::new(queue),
         };
         Door::new(journal.start(), policy)
@@ -136,15 +146,19 @@ impl JournalActor {
         let Some(mut writer) = self.writer.take_if(|_| !idle) else {
             return self.tell();
         };
-        let group = self.gathered.take(GROUP);
+        let group = self.gathered.take(self.commits.at_most);
         if let Some(oldest) = group.waiting.first() {
             self.queue.begins(oldest.since);
         }
         let between = std::mem::take(&mut self.between);
         let (done, tail) = (self.done.take(), self.tail.clone());
+        let at_least = self.commits.take_at_least;
         let work = async move {
             let committing = async {
-                if group.appends.is_empty() { Ok(Vec::new()) } else { commit(&mut writer, &group.appends).await }
+                if group.appends.is_empty() {
+                    return Ok(Vec::new());
+                }
+                commit(&mut writer, &group.appends, at_least).await
             };
             // In this sequence: the group is on its way to the disk before the one before it is told.
             let telling = async { done.into_iter().for_each(|done| done.tell(&tail)) };
@@ -206,6 +220,12 @@ impl JournalActor {
     }
 }
 
+impl From<&Database> for Commits {
+    fn from(database: &Database) -> Self {
+        Self { at_most: database.group, take_at_least: database.commit_at_least_ms.duration() }
+    }
+}
+
 impl Group {
     /// The first so many; the others stay.
     fn take(&mut self, most: usize) -> Self {
@@ -251,7 +271,11 @@ fn entry(append: Append, news: News, committed: Committed) -> Entry {
     }
 }
 
-async fn commit(writer: &mut Writer, appends: &[Append]) -> Result<Vec<Result<Committed, NotAppended>>, WriteError> {
+async fn commit(
+    writer: &mut Writer,
+    appends: &[Append],
+    at_least: Duration,
+) -> Result<Vec<Result<Committed, NotAppended>>, WriteError> {
     let started = Instant::now();
     let outcome = match writer.append(appends).await {
         Err(DbError::Unknown(error)) => {
@@ -275,6 +299,10 @@ async fn commit(writer: &mut Writer, appends: &[Append]) -> Result<Vec<Result<Co
         }
         Ok(results) => Ok(results),
     };
+    let missing = at_least.saturating_sub(started.elapsed());
+    if !missing.is_zero() {
+        tokio::time::sleep(missing).await;
+    }
     metrics::histogram!("journal_commit_seconds").record(started.elapsed().as_secs_f64());
     metrics::histogram!("journal_group_size").record(appends.len() as f64);
     outcome
