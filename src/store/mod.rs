@@ -14,6 +14,7 @@ mod journal;
 mod postgres;
 mod sqlite;
 mod views;
+mod whole;
 
 pub use catalogue::{Catalogue, CatalogueChange, MenuItem, Shop, StoreRider};
 pub use engine::{DataPlace, Engine, Onlooker, Readers, Writer};

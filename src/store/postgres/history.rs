@@ -36,12 +36,3 @@ pub(super) fn recorded(row: &PgRow) -> Result<Recorded, DbError> {
         data: row.try_get_unchecked(10).map_err(unread)?,
     })
 }
-
-/// A history with a hole must not be folded.
-pub(super) fn check_next(event: &Recorded, version_before: u32) -> Result<(), DbError> {
-    if event.version == version_before + 1 {
-        return Ok(());
-    }
-    let stream = event.stream.id;
-    Err(DbError::Corrupt(format!("events: {stream} has version {} after version {version_before}", event.version)))
-}

@@ -5,10 +5,10 @@ use uuid::Uuid;
 
 use super::Readers;
 use super::classify::get;
-use super::history::{check_next, recorded, select};
+use super::history::{recorded, select};
 use super::statement::Statement;
 use crate::order::Timestamp;
-use crate::store::{DbError, OpenStream, Recorded, StreamId, StreamKind};
+use crate::store::{DbError, OpenStream, Recorded, StreamId, StreamKind, whole};
 
 /// A page of open orders with all their events: a query for each order would take a minute for 100,000 of them.
 const HISTORIES: &str = concat!(
@@ -33,21 +33,7 @@ impl Readers {
         limit: i64,
     ) -> Result<Vec<(OpenStream, Vec<Recorded>)>, DbError> {
         let rows = self.connections.read(Statement::new(HISTORIES).bind(from(after)).bind(limit)).await?;
-        let mut histories: Vec<(OpenStream, Vec<Recorded>)> = Vec::new();
-        for row in rows {
-            let event = recorded(&row)?;
-            match histories.last_mut() {
-                Some((last, events)) if last.stream == event.stream => {
-                    check_next(&event, events.len() as u32)?;
-                    events.push(event);
-                }
-                _ => {
-                    check_next(&event, 0)?;
-                    histories.push((OpenStream { stream: event.stream, due: due(&row, 11)? }, vec![event]));
-                }
-            }
-        }
-        Ok(histories)
+        whole::histories(rows.iter().map(|row| Ok((due(row, 11)?, recorded(row)?))))
     }
 
     pub(crate) async fn streams_of(

@@ -9,9 +9,9 @@ use uuid::Uuid;
 use super::answers::answer_to;
 use super::classify::{get, number};
 use super::connections::Connections;
-use super::history::{check_next, recorded, select};
+use super::history::{recorded, select};
 use super::statement::Statement;
-use crate::store::{Answer, Cursor, DbError, Position, Recorded, SHARDS, Shard, StreamId};
+use crate::store::{Answer, Cursor, DbError, Position, Recorded, SHARDS, Shard, StreamId, whole};
 
 #[derive(Clone)]
 pub struct Readers {
@@ -43,13 +43,7 @@ impl Readers {
         limit: i64,
     ) -> Result<Vec<Recorded>, DbError> {
         let wanted = Statement::new(STREAM).bind(stream.id).bind(i64::from(after_version)).bind(limit);
-        let mut events: Vec<Recorded> = Vec::new();
-        for row in self.connections.read(wanted).await? {
-            let event = recorded(&row)?;
-            check_next(&event, after_version + events.len() as u32)?;
-            events.push(event);
-        }
-        Ok(events)
+        whole::history(after_version, self.connections.read(wanted).await?.iter().map(recorded))
     }
 
     pub(crate) async fn head(&self) -> Result<Cursor, DbError> {
@@ -68,18 +62,7 @@ impl Readers {
             // As many events as the cursor has passed: no milestone beyond can be behind it in every shard.
             .bind(passed_events.cast_signed())
             .bind(limit);
-        let mut passed = cursor.clone();
-        let mut events = Vec::new();
-        for row in self.connections.read(wanted).await? {
-            let event = recorded(&row)?;
-            if event.position.position != passed.at(event.position.shard) + 1 {
-                // A reader that was handed this would move its cursor past what it never saw.
-                return Err(DbError::Corrupt(format!("events: one is missing before {}", event.position)));
-            }
-            passed.advance(event.position);
-            events.push(event);
-        }
-        Ok(events)
+        whole::following(cursor, self.connections.read(wanted).await?.iter().map(recorded))
     }
 
     pub(crate) async fn answer(&self, key: Uuid) -> Result<Option<Answer>, DbError> {

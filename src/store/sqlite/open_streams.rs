@@ -6,9 +6,9 @@ use uuid::Uuid;
 use super::Readers;
 use super::classify::definite;
 use super::read::{kind, uuid};
-use super::recorded::{check_next, line, lines, page};
+use super::recorded::{line, lines, page};
 use crate::order::Timestamp;
-use crate::store::{DbError, OpenStream, Recorded, StreamId, StreamKind};
+use crate::store::{DbError, OpenStream, Recorded, StreamId, StreamKind, whole};
 
 /// A page of open orders with all their events: a query for each order would take a minute for 100,000 of them.
 /// Both indexes give the sequence; an `order by` would sort once more, so it is checked on arrival instead.
@@ -39,22 +39,10 @@ impl Readers {
         limit: i64,
     ) -> Result<Vec<(OpenStream, Vec<Recorded>)>, DbError> {
         let row = sqlx::query(HISTORIES).bind(from(after)).bind(limit).fetch_one(&self.pool).await.map_err(definite)?;
-        let mut histories: Vec<(OpenStream, Vec<Recorded>)> = Vec::new();
-        for mut record in page(&row)? {
-            let (due, event) = (record.number()?, record.recorded()?);
-            match histories.last_mut() {
-                Some((last, events)) if last.stream == event.stream => {
-                    check_next(&event, events.len() as u32)?;
-                    events.push(event);
-                }
-                _ => {
-                    check_next(&event, 0)?;
-                    let open = OpenStream { stream: event.stream, due: due.map(Timestamp::from_micros) };
-                    histories.push((open, vec![event]));
-                }
-            }
-        }
-        Ok(histories)
+        whole::histories(page(&row)?.map(|mut record| {
+            let due = record.number()?.map(Timestamp::from_micros);
+            Ok((due, record.recorded()?))
+        }))
     }
 
     pub(crate) async fn streams_of(

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::Files;
 use super::classify::definite;
-use super::recorded::{check_next, line, lines, page};
-use crate::store::{Answer, Cursor, DbError, Position, Recorded, Shard, StreamId, StreamKind};
+use super::recorded::{Fields, line, lines, page};
+use crate::store::{Answer, Cursor, DbError, Position, Recorded, Shard, StreamId, StreamKind, whole};
 
 #[derive(Clone)]
 pub struct Readers {
@@ -60,13 +60,7 @@ impl Readers {
             .fetch_one(&self.pool)
             .await
             .map_err(definite)?;
-        let mut events: Vec<Recorded> = Vec::new();
-        for record in page(&row)? {
-            let event = record.recorded()?;
-            check_next(&event, after_version + events.len() as u32)?;
-            events.push(event);
-        }
-        Ok(events)
+        whole::history(after_version, page(&row)?.map(Fields::recorded))
     }
 
     pub(crate) async fn head(&self) -> Result<Cursor, DbError> {
@@ -91,18 +85,7 @@ impl Readers {
             .fetch_one(&self.pool)
             .await
             .map_err(definite)?;
-        let mut passed = cursor.clone();
-        let mut events = Vec::new();
-        for record in page(&row)? {
-            let event = record.recorded()?;
-            if event.position.position != passed.at(event.position.shard) + 1 {
-                // A reader that was handed this would move its cursor past what it never saw.
-                return Err(DbError::Corrupt(format!("events: one is missing before {}", event.position)));
-            }
-            passed.advance(event.position);
-            events.push(event);
-        }
-        Ok(events)
+        whole::following(cursor, page(&row)?.map(Fields::recorded))
     }
 
     pub(crate) async fn answer(&self, key: Uuid) -> Result<Option<Answer>, DbError> {

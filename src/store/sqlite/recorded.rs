@@ -76,12 +76,3 @@ pub(super) fn page(row: &SqliteRow) -> Result<impl Iterator<Item = Fields<'_>>, 
     let records = text.into_iter().flat_map(|text| text.split(RECORD_SEPARATOR));
     Ok(records.map(|record| Fields(record.split(UNIT_SEPARATOR))))
 }
-
-/// A history with a hole must not be folded.
-pub(super) fn check_next(event: &Recorded, version_before: u32) -> Result<(), DbError> {
-    if event.version == version_before + 1 {
-        return Ok(());
-    }
-    let stream = event.stream.id;
-    Err(DbError::Corrupt(format!("events: {stream} has version {} after version {version_before}", event.version)))
-}

@@ -52,7 +52,7 @@ async fn the_files_are_written_as_the_journal_demands() {
     let mut engine = place.open().await;
     let Writer::Sqlite(writer) = &mut engine.writer else { unreachable!() };
     let mut connection = writer.begin().await.unwrap();
-    for (pragma, wanted) in [("pragma synchronous", 2), ("pragma wal_autocheckpoint", 4000), ("pragma query_only", 0)] {
+    for (pragma, wanted) in [("pragma synchronous", 2), ("pragma wal_autocheckpoint", 2000), ("pragma query_only", 0)] {
         let found: i64 = sqlx::query_scalar(pragma).fetch_one(&mut connection).await.unwrap();
         assert_eq!(found, wanted, "{pragma}");
     }
