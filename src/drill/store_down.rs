@@ -30,9 +30,10 @@ pub(super) async fn paused(setting: &Setting) -> anyhow::Result<Outcome> {
     .await?;
     let left: u64 = ran.legs.iter().map(|leg| leg.orders.left_half_way).sum();
     let mut outcome = stage.end(&["before", "while it is down", "after"], vec![ran]).await?;
-    if left > 0 {
+    if left == 0 {
+        outcome.notes.push("every order of the outage was brought to its end afterwards".into());
+    } else {
         outcome.broken.push(format!("{left} orders were not caught up with"));
     }
-    outcome.notes.push("every order of the outage was brought to its end afterwards".into());
     Ok(outcome)
 }

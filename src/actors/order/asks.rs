@@ -185,6 +185,22 @@ impl OrderActor {
         }
     }
 
+    /// An answer of the provider that changed nothing has settled nothing. That a call was never sent is such an answer, if
+    /// the order was taken for in doubt while the call waited its turn.
+    pub(super) fn pay_again_if_unsettled(&mut self, ctx: &mut Context<Self>) {
+        let outstanding = self.order.as_ref().map(|order| order.outstanding()).unwrap_or_default();
+        let asks = &mut self.in_work().asks;
+        let unsettled = |ask: &&mut Ask| {
+            let paying = matches!(ask.request, Request::Pay { .. });
+            paying && ask.stage == Stage::Answered && outstanding.contains(&ask.request)
+        };
+        let Some(ask) = asks.under_way.iter_mut().find(unsettled) else { return };
+        ask.stage = Stage::Resting;
+        asks.payment_tries = asks.payment_tries.saturating_add(1);
+        let request = ask.request.clone();
+        self.rest(request, ctx);
+    }
+
     /// Asks again after a pause, if it is still needed then.
     fn rest(&mut self, request: Request, ctx: &mut Context<Self>) {
         let world = self.world.clone();

@@ -182,7 +182,10 @@ impl OrderActor {
         tests::sabotage(&command);
         let now = self.world.clock.now();
         match order::step(Some(order), self.id(), &Party::System, &command, now) {
-            Ok(step) if step.events.is_empty() => self.follow_through(ctx),
+            Ok(step) if step.events.is_empty() => {
+                self.pay_again_if_unsettled(ctx);
+                self.follow_through(ctx);
+            }
             Ok(step) => {
                 let execute = Execute { id, by: Party::System, command, key: None, if_version: None };
                 self.write(execute, step, now, None, ctx);

@@ -104,6 +104,23 @@ async fn a_provider_that_was_not_asked_leaves_no_doubt() {
 }
 
 #[actix::test]
+async fn a_call_that_was_never_sent_is_made_again_although_the_order_was_taken_for_in_doubt_meanwhile() {
+    // One that leaves memory asks anew when it is back.
+    let town = Town::keeping_idle_orders(Duration::from_secs(3_600)).await;
+    town.provider_thinks();
+    let receipt = town.place(1).await.unwrap();
+    assert!(receipt.order.payment.in_doubt, "nobody waits that long");
+    let id = receipt.order.id;
+
+    // The gate has opened while the call waited its turn.
+    town.provider_has_thought(&ChargeOutcome::NotSent);
+
+    until("the order is paid", async || town.order(id).await.status() == Status::AwaitingAcceptance).await;
+    let charges = town.charges.all();
+    assert!(charges.len() > 1 && charges.iter().all(|charge| charge.key == charges[0].key), "{charges:?}");
+}
+
+#[actix::test]
 async fn an_order_cancelled_in_doubt_finds_out_and_gives_the_money_back() {
     let town = Town::new().await;
     town.provider_answers([NO_ANSWER]);
