@@ -297,13 +297,10 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::actors::journal::{Commits, JournalActor};
-    use crate::actors::pressure::Pressure;
+    use crate::actors::journal::JournalActor;
     use crate::actors::probe::POLICY;
     use crate::actors::registry::{Registry, Residency, To};
     use crate::actors::store::{KeepStock, StoreActor};
-    use crate::actors::tail::Tail;
-    use crate::config::Database;
     use crate::order::{ItemId, OrderId, Pieces, Stock, StockCommand, StockRefusal, StoreId};
     use crate::store::{CommitFault, DataPlace, Engine};
 
@@ -322,14 +319,7 @@ mod tests {
             let data = tempfile::tempdir().unwrap();
             let place = DataPlace::Directory(data.path().to_owned());
             let Engine { writer, readers, .. } = Engine::open(&place).await.unwrap();
-            let journal = JournalActor::open(
-                writer,
-                Tail::default(),
-                POLICY,
-                Commits::from(&Database::default()),
-                Box::new(|_| {}),
-                Pressure::default().gauge("appends"),
-            );
+            let journal = JournalActor::of_test(writer);
             let world = LedgerWorld { clock: Clock::default(), journal: journal.mailbox(), readers, rider_capacity: 3 };
             let after = Duration::from_millis(1);
             let residency =

@@ -156,6 +156,28 @@ async fn while_the_journal_stands_still_new_orders_are_refused_and_what_is_under
 }
 
 #[tokio::test]
+async fn on_a_disk_that_is_slow_and_takes_one_append_at_a_time_everything_is_done_all_the_same() {
+    let options = Options::default().set("database.group", 1).set("database.commit_at_least_ms", 4);
+    let app = options.start().await;
+    let life = Life::at(&app, "food_delivery").await;
+    let order = life.shop.order();
+
+    let placed = join_all((0..10).map(|_| app.placed(&life.customer, &order))).await;
+
+    for order in &placed {
+        app.wait_for_status(order, "awaiting_acceptance").await;
+    }
+    let metrics = app.open("/metrics").await.body;
+    let metric = |name: &str| -> f64 {
+        let line = metrics.as_str().unwrap().lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap().parse().unwrap()
+    };
+    let commits = metric("journal_group_size_count");
+    assert_eq!(metric("journal_group_size_sum"), commits, "one append in each");
+    assert!(metric("journal_commit_seconds_sum") >= commits * 0.004);
+}
+
+#[tokio::test]
 async fn without_a_seat_a_new_order_is_refused_and_one_under_way_goes_on() {
     let mut app = TestApp::start().await;
     let life = Life::at(&app, "food_delivery").await;

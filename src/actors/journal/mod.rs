@@ -16,6 +16,8 @@ use self::queue::Queue;
 use super::mailbox::{Admitted, Door, MailboxPolicy, Reply};
 use super::pressure::Gauge;
 use super::tail::{Entry, News, Tail};
+#[cfg(test)]
+use super::{pressure::Pressure, probe::POLICY};
 use crate::config::Database;
 use crate::store::{Append, Committed, DbError, NotAppended, Writer};
 
@@ -126,6 +128,13 @@ impl JournalActor {
             queue: Queue::new(queue),
         };
         Door::new(journal.start(), policy)
+    }
+
+    /// As any other, for tests of those who write to it.
+    #[cfg(test)]
+    pub(super) fn of_test(writer: Writer) -> Door<Self> {
+        let (commits, queue) = (Commits::from(&Database::default()), Pressure::default().gauge("appends"));
+        Self::open(writer, Tail::default(), POLICY, commits, Box::new(|_| {}), queue)
     }
 
     /// Once for all that waits in the mailbox: what is spawned runs after it.

@@ -9,19 +9,16 @@ use super::super::*;
 use crate::actors::catalogue::Stores;
 use crate::actors::clock::Clock;
 use crate::actors::dispatch::FindRider;
-use crate::actors::journal::{Commits, JournalActor};
+use crate::actors::journal::JournalActor;
 use crate::actors::ledger::{Enter, Entered};
 use crate::actors::mailbox::{Door, Mailbox};
 use crate::actors::orders::Orders;
 use crate::actors::payment::{Charge, ChargeOutcome, PaymentGate};
-use crate::actors::pressure::Pressure;
 use crate::actors::probe::{POLICY, Probe, Record};
 use crate::actors::registry::{Registry, Residency, To};
 use crate::actors::rider::RiderActor;
 use crate::actors::store::{AttendDesk, KeepStock, StopPreparation, StoreActor};
-use crate::actors::tail::Tail;
 use crate::actors::world::{Pace, Reach};
-use crate::config::Database;
 use crate::order::{
     CustomerId, Line, Money, OwnerId, PaymentMethod, Place, Placement, Point, Preset, ServicePolicy, SharedPlacement,
     StoreId, StoreRef, Subject, Text,
@@ -54,14 +51,7 @@ impl Town {
         let data = tempfile::tempdir().unwrap();
         let place = DataPlace::Directory(data.path().to_owned());
         let Engine { writer, readers, .. } = Engine::open(&place).await.unwrap();
-        let journal = JournalActor::open(
-            writer,
-            Tail::default(),
-            POLICY,
-            Commits::from(&Database::default()),
-            Box::new(|_| {}),
-            Pressure::default().gauge("appends"),
-        );
+        let journal = JournalActor::of_test(writer);
         let (charges, answers) = (Record::default(), Answers::default());
         let held = Held::default();
         let (noting, answering, holding) = (charges.clone(), answers.clone(), held.clone());
