@@ -16,11 +16,8 @@ use uuid::Uuid;
 pub(crate) const STORES: u64 = 200;
 
 pub(crate) async fn start(place: &DataPlace, config: &Config) -> (System, Threads) {
-    start_with(place, config, Arc::new(Sandbox::default())).await
-}
-
-pub(crate) async fn start_with(place: &DataPlace, config: &Config, sandbox: Arc<Sandbox>) -> (System, Threads) {
     let engine = Engine::open(place).await.expect("the data can be opened");
+    let sandbox = Arc::new(Sandbox::default());
     actors::start(config, engine, Clock::default(), sandbox, Box::new(|_| {})).await.expect("the system starts")
 }
 
