@@ -35,6 +35,9 @@ pub struct DrillArgs {
     /// What there is too little of when orders overload the server
     #[arg(long, value_enum, default_value_t = Scarce::Disk)]
     scarce: Scarce,
+    /// In an overload, whoever is refused comes back after a while, again and again, as impatient people and their apps do
+    #[arg(long)]
+    insistent: bool,
     /// Leave the directories where they are; those of a drill that is not good are left anyway
     #[arg(long)]
     keep: bool,
@@ -109,6 +112,7 @@ impl DrillArgs {
     pub(super) fn setting(&self, database: Option<String>) -> anyhow::Result<Setting> {
         let within = self.within.clone().unwrap_or_else(std::env::temp_dir);
         let program = std::env::current_exe().context("where this program is")?;
-        Ok(Setting { quick: self.quick, keep: self.keep, within, program, database, scarce: self.scarce })
+        let &Self { quick, keep, scarce, insistent, .. } = self;
+        Ok(Setting { quick, keep, within, program, database, scarce, insistent })
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::{sleep_until, timeout};
 
 use super::server::Surroundings;
 use super::stage::{Outcome, Scarce, Setting, Stage, rate, users};
-use crate::load::{Leg, Plan, Report};
+use crate::load::{Leg, Plan, Report, Returning};
 
 /// A slow disk: commits of so many appends, so long each. 400 appends are some 28 whole lives.
 const GROUP: usize = 8;
@@ -27,6 +27,10 @@ const NORMAL: f64 = 0.7;
 /// More than the server works on at a time, so that it is the server who has to choose. Twice as many in all, which is
 /// less than what a server takes.
 const CONNECTIONS: usize = 1_900;
+
+/// Seconds after a rush until all is as before. Those who were refused and come back are a rush of their own.
+const RECOVERS: u32 = 5;
+const RECOVERS_FROM_THE_INSISTENT: u32 = 15;
 
 /// What was admitted in the rush may take this long to be served; what is left then has been left half-way.
 const FINISH_WITHIN: Duration = Duration::from_secs(20);
@@ -43,11 +47,13 @@ pub(super) async fn times(setting: &Setting, factor: f64) -> anyhow::Result<Outc
     let saturation = Stage::load(plan, async |_| Ok(())).await?;
     let most = saturation.legs.first().map_or(0.0, |leg| leg.orders.finished_per_s).max(1.0);
     let normal = |seconds: u32| rate(most * NORMAL, setting.time(second * seconds));
-    let legs = vec![normal(8), rate(most * factor, setting.time(second * 12)), normal(5), normal(8)];
+    let (returning, recovers) =
+        if setting.insistent { (Returning::All, RECOVERS_FROM_THE_INSISTENT) } else { (Returning::Started, RECOVERS) };
+    let legs = vec![normal(8), rate(most * factor, setting.time(second * 12)), normal(recovers), normal(8)];
     let after_rush: Duration = legs.iter().take(2).map(|leg: &Leg| leg.duration).sum();
     let plan = with_enough_riders(stage.plan(second, legs));
     let late_at_most = if setting.quick { plan.late_at_most } else { LATE_AT_MOST };
-    let plan = Plan { connections: CONNECTIONS, late_at_most, finish_within: FINISH_WITHIN, ..plan };
+    let plan = Plan { connections: CONNECTIONS, late_at_most, finish_within: FINISH_WITHIN, returning, ..plan };
     let mut memory = (None, None);
     let server = &stage.server;
     let ran = Stage::load(plan, async |begun| {
@@ -58,10 +64,11 @@ pub(super) async fn times(setting: &Setting, factor: f64) -> anyhow::Result<Outc
         Ok(())
     })
     .await?;
-    let phases = ["saturated", "at 0.7 of it", &format!("at {factor} times"), "first 5 s after", "next 8 s"];
+    let first = format!("first {recovers} s after");
+    let phases = ["saturated", "at 0.7 of it", &format!("at {factor} times"), &first, "next 8 s"];
     let mut outcome = stage.end(&phases, vec![saturation, ran]).await?;
     if let [saturated, before, rush, _, after] = &outcome.rows[..] {
-        let mut notes = notes(&saturated.report, &before.report, &rush.report, &after.report);
+        let mut notes = notes(&saturated.report, &before.report, &rush.report, &after.report, recovers);
         if let (Some(before), Some(after)) = memory {
             notes.push(format!(
                 "memory of the server: {before} MiB before, {after} MiB at the end of the rush (aim: at most 64 more)"
@@ -84,7 +91,7 @@ fn with_enough_riders(plan: Plan) -> Plan {
 }
 
 /// What was aimed at, and what came of it. None of it fails the drill: only broken promises do.
-fn notes(saturated: &Report, before: &Report, rush: &Report, after: &Report) -> Vec<String> {
+fn notes(saturated: &Report, before: &Report, rush: &Report, after: &Report, recovers: u32) -> Vec<String> {
     let percent = |part: f64, whole: f64| part / whole.max(0.1) * 100.0;
     let took = |report: &Report| report.of_command("place").map_or(0.0, |place| place.took.p99);
     let times_usual = |report: &Report| took(report) / took(before).max(0.01);
@@ -105,7 +112,7 @@ fn notes(saturated: &Report, before: &Report, rush: &Report, after: &Report) -> 
             times_usual(rush)
         ),
         format!(
-            "5 s after the rush {:.2}% were answered at once (aim: 99.9%), with a p99 of {:.1} times the usual (aim: 1.2)",
+            "{recovers} s after the rush {:.2}% were answered at once (aim: 99.9%), with a p99 of {:.1} times the usual (aim: 1.2)",
             after.orders.available_at_once * 100.0,
             times_usual(after)
         ),

@@ -36,6 +36,8 @@ pub(super) struct Setting {
     /// None: SQLite, in the directory.
     pub(super) database: Option<String>,
     pub(super) scarce: Scarce,
+    /// Whoever is refused in an overload comes back.
+    pub(super) insistent: bool,
 }
 
 /// What an overload drill makes the bottleneck of.
