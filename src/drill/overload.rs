@@ -28,9 +28,10 @@ const NORMAL: f64 = 0.7;
 /// less than what a server takes.
 const CONNECTIONS: usize = 1_900;
 
-/// Seconds after a rush until all is as before. Those who were refused and come back are a rush of their own.
+/// Seconds after a rush until all is as before. Those who were refused and come back are a rush of their own: the last of
+/// them gives up a quarter of a minute after the first refusal.
 const RECOVERS: u32 = 5;
-const RECOVERS_FROM_THE_INSISTENT: u32 = 15;
+const RECOVERS_FROM_THE_INSISTENT: u32 = 30;
 
 /// What was admitted in the rush may take this long to be served; what is left then has been left half-way.
 const FINISH_WITHIN: Duration = Duration::from_secs(20);
