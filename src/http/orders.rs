@@ -138,8 +138,8 @@ pub(super) async fn read(
     Ok(reply(StatusCode::OK, &receipt, Reader { party: &caller.party(), now: system.clock.now() }))
 }
 
-/// The order, if it exists and the caller may know of it.
-async fn visible(system: &System, id: OrderId, caller: &Caller) -> Result<Receipt, ApiError> {
+/// The order, if it exists and the caller may know of it. Whoever shows one, on a route or a feed, asks here.
+pub(super) async fn visible(system: &System, id: OrderId, caller: &Caller) -> Result<Receipt, ApiError> {
     let party = caller.party();
     let found = system.orders.order(id).await;
     let found = found.map_err(|error| refused(error, Reader { party: &party, now: system.clock.now() }))?;

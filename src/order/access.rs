@@ -20,6 +20,15 @@ impl Order {
         }
     }
 
+    /// Whether `party` may see the order as it stands here, and nothing that happens later takes that away. A rider
+    /// sees it only while the delivery is theirs.
+    pub fn stays_visible_to(&self, party: &Party) -> bool {
+        match party {
+            Party::Rider(_) => false,
+            Party::Customer(_) | Party::Store(_) | Party::Operator(_) | Party::System => self.is_visible_to(party),
+        }
+    }
+
     /// An unpaid order is no transaction: the store hears nothing of it, not even that it ended.
     pub fn is_shown_to_store(&self) -> bool {
         self.submitted

@@ -13,6 +13,7 @@ mod helpers;
 mod access;
 mod commands;
 mod deadlines;
+mod feed_rights;
 mod feeds;
 mod food_delivery;
 mod idempotency;

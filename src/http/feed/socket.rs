@@ -1,0 +1,210 @@
+//! One open feed.
+//!
+//! Its task only waits: on its watcher's queue, on the client, on the clock. A client that does not read is closed with
+//! the token to come back by, and costs nobody else anything.
+
+use std::time::Duration;
+
+use actix_web::web;
+use actix_ws::{CloseCode, CloseReason, Message, MessageStream, Session};
+use futures_util::StreamExt as _;
+use serde_json::value::RawValue;
+use tokio::sync::watch;
+use tokio::time::{Instant, interval, sleep, timeout};
+
+use super::frame::{Frame, rendered};
+use super::topics::{is_theirs, may_see};
+use crate::access::Caller;
+use crate::actors::{Delivery, Subscription, System, Topic};
+use crate::order::Party;
+use crate::store::Cursor;
+
+const HEARTBEAT: Duration = Duration::from_secs(20);
+
+/// A client that answers neither of two pings in a row is gone.
+const MISSED_AT_MOST: u32 = 2;
+
+/// A write that makes no progress for this long is to someone who does not read.
+const WRITE_WITHIN: Duration = Duration::from_secs(10);
+
+const EXPIRED: u16 = 4001;
+const NOT_YOURS: u16 = 4003;
+const TOO_SLOW: u16 = 4008;
+
+/// Why a socket ends.
+pub(super) enum End {
+    /// The client left, or is not there any more.
+    Gone,
+    Close(u16),
+}
+
+pub(super) struct Socket {
+    session: Session,
+    caller: Caller,
+    party: Party,
+    /// Of the topics, by number; none for one that is not its client's to see any more.
+    names: Vec<Option<String>>,
+    after: Option<Cursor>,
+    /// What its client has been sent.
+    seen: Cursor,
+}
+
+impl Socket {
+    pub(super) fn new(session: Session, caller: Caller, names: Vec<String>, after: Option<Cursor>) -> Self {
+        let names = names.into_iter().map(Some).collect();
+        Self { session, party: caller.party(), caller, names, after, seen: Cursor::start() }
+    }
+
+    pub(super) async fn run(
+        mut self,
+        stream: MessageStream,
+        topics: Vec<Topic>,
+        system: web::Data<System>,
+        closing: watch::Receiver<bool>,
+    ) {
+        let end = match self.begin(topics, &system).await {
+            Ok(subscription) => self.pass_on(stream, subscription, &system, closing).await,
+            Err(end) => end,
+        };
+        if let End::Close(code) = end {
+            if code == TOO_SLOW {
+                // A resume token does not fit the close frame's 123 bytes.
+                let last = Frame::TooSlow { resume: self.seen.encode() };
+                let _ = self.send(&last).await;
+            }
+            let reason = CloseReason { code: CloseCode::from(code), description: None };
+            let _ = timeout(WRITE_WITHIN, self.session.close(Some(reason))).await;
+        }
+    }
+
+    /// Joins, says hello, and sends what the client missed.
+    async fn begin(&mut self, topics: Vec<Topic>, system: &System) -> Result<Subscription, End> {
+        for topic in &topics {
+            if !is_theirs(topic, &self.caller, system).await? {
+                return Err(End::Close(NOT_YOURS));
+            }
+        }
+        let subscription = system.feed.join(topics).map_err(|_| End::Close(CloseCode::Again.into()))?;
+        let from = self.after.take();
+        self.seen = from.clone().unwrap_or_else(|| subscription.joined.clone());
+        let hello = Frame::Hello { heartbeat_s: HEARTBEAT.as_secs(), resume: self.seen.encode() };
+        self.send(&hello).await?;
+        let Some(from) = from else { return Ok(subscription) };
+        match subscription.missed(&system.readers, from).await {
+            Ok(Some(missed)) => {
+                for delivery in missed {
+                    self.deliver(&delivery, &subscription, system).await?;
+                }
+            }
+            Ok(None) => {
+                for name in self.names.clone().into_iter().flatten() {
+                    self.send(&Frame::Reset { topic: &name }).await?;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a feed could not be replayed");
+                return Err(End::Close(CloseCode::Again.into()));
+            }
+        }
+        self.seen = subscription.joined.clone();
+        Ok(subscription)
+    }
+
+    async fn pass_on(
+        &mut self,
+        mut stream: MessageStream,
+        mut subscription: Subscription,
+        system: &System,
+        mut closing: watch::Receiver<bool>,
+    ) -> End {
+        let expires = sleep(system.clock.now().until(self.caller.expires_at));
+        tokio::pin!(expires);
+        let mut heartbeat = interval(HEARTBEAT);
+        heartbeat.tick().await; // The first tick is now.
+        let mut unanswered = 0;
+        let mut moves = system.clock.moves();
+        loop {
+            let outcome = tokio::select! {
+                delivery = subscription.live.recv() => match delivery {
+                    Some(delivery) => self.deliver(&delivery, &subscription, system).await,
+                    None => Err(End::Close(TOO_SLOW)),
+                },
+                frame = stream.next() => match frame {
+                    Some(Ok(frame)) => {
+                        unanswered = 0;
+                        self.answer(frame).await
+                    }
+                    Some(Err(_)) | None => Err(End::Gone),
+                },
+                _ = heartbeat.tick() => {
+                    unanswered += 1;
+                    if unanswered > MISSED_AT_MOST { Err(End::Gone) } else { self.ping().await }
+                }
+                () = &mut expires => Err(End::Close(EXPIRED)),
+                _ = moves.changed() => {
+                    expires.as_mut().reset(Instant::now() + system.clock.now().until(self.caller.expires_at));
+                    Ok(())
+                }
+                _ = closing.wait_for(|closing| *closing) => Err(End::Close(CloseCode::Restart.into())),
+            };
+            if let Err(end) = outcome {
+                return end;
+            }
+        }
+    }
+
+    async fn answer(&mut self, frame: Message) -> Result<(), End> {
+        match frame {
+            Message::Ping(bytes) => self.session.pong(&bytes).await.map_err(|_| End::Gone),
+            Message::Close(_) => Err(End::Close(CloseCode::Normal.into())),
+            Message::Text(_) | Message::Binary(_) | Message::Continuation(_) | Message::Pong(_) | Message::Nop => {
+                Ok(())
+            }
+        }
+    }
+
+    async fn ping(&mut self) -> Result<(), End> {
+        match timeout(WRITE_WITHIN, self.session.ping(b"")).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(End::Gone),
+        }
+    }
+
+    async fn deliver(&mut self, delivery: &Delivery, subscription: &Subscription, system: &System) -> Result<(), End> {
+        let (event, topic) = (&delivery.event, &subscription.topics[delivery.topic]);
+        let Some(name) = self.names[delivery.topic].clone() else { return Ok(()) };
+        if !may_see(topic, &event.order, (&self.caller, &self.party), system).await? {
+            return self.leave(delivery.topic, &name).await;
+        }
+        let board = matches!(topic, Topic::Deliveries { .. });
+        let order = rendered(event, &self.party, board, system.clock.now());
+        let order = RawValue::from_string(order.to_string()).map_err(|_| End::Gone)?;
+        let frame = Frame::Event {
+            topic: &name,
+            order_id: event.order.id,
+            version: event.version,
+            kind: event.name,
+            at: event.at,
+            order: &order,
+            resume: event.cursor.encode(),
+        };
+        self.send(&frame).await?;
+        self.seen = event.cursor.clone();
+        Ok(())
+    }
+
+    async fn leave(&mut self, topic: usize, name: &str) -> Result<(), End> {
+        self.names[topic] = None;
+        self.send(&Frame::NotYours { topic: name }).await?;
+        if self.names.iter().all(Option::is_none) { Err(End::Close(NOT_YOURS)) } else { Ok(()) }
+    }
+
+    async fn send(&mut self, frame: &Frame<'_>) -> Result<(), End> {
+        let text = serde_json::to_string(frame).expect("a frame has string keys");
+        match timeout(WRITE_WITHIN, self.session.text(text)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(End::Gone),
+            Err(_) => Err(End::Close(TOO_SLOW)),
+        }
+    }
+}
