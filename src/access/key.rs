@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -95,6 +96,12 @@ impl SigningKey {
 
     pub(super) fn decoding(&self) -> DecodingKey {
         DecodingKey::from_ed_der(&self.public)
+    }
+
+    /// A secret for another purpose, from which nothing of this key can be told.
+    pub(super) fn derived(&self, purpose: &str) -> [u8; 32] {
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &self.pkcs8), purpose.as_bytes());
+        tag.as_ref().try_into().expect("SHA-256 has 32 bytes")
     }
 
     /// The public half, as `/.well-known/jwks.json` publishes it (RFC 8037).

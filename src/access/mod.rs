@@ -5,6 +5,7 @@
 
 mod issuer;
 mod key;
+mod seal;
 mod seen;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use crate::order::{CustomerId, OwnerId, Party, RiderId, Subject, Timestamp};
 
 pub use issuer::{IssuedToken, Issuer, SelfTestFailed};
 pub use key::{KeyError, SigningKey};
+pub use seal::Seal;
 pub use verifier::Verifier;
 
 /// What someone may do at all. What they may do to one order depends on the order.

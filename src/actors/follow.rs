@@ -165,7 +165,8 @@ impl Replay {
         }
         let mut entries = Vec::with_capacity(rows.len());
         for row in &rows {
-            if self.until.has_passed(row.position) {
+            // Books are shown to nobody here, and may be long.
+            if row.stream.kind == StreamKind::Order && self.until.has_passed(row.position) {
                 entries.push(self.states.entry(row, &self.readers).await?);
             }
             self.from.advance(row.position);

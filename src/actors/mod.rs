@@ -52,7 +52,7 @@ mod world;
 pub use catalogue::{CatalogueError, Listing, Stores};
 pub use clock::Clock;
 pub use dispatch::{MOST_NEARBY, Nearby, NotePresence, OpenDelivery, Presence, PresenceOf};
-pub use feed::{Delivery, FeedEvent, Hub, Subscription, TooManyWatchers, Topic};
+pub use feed::{Delivery, FeedEvent, Hub, Missed, ReplayError, Subscription, TooManyWatchers, Topic};
 pub use follow::{FollowError, Follower};
 pub use journal::WriteReport;
 pub use kafka_bridge::{Mirror, MirrorError, MirrorReport, MirrorState, RewindError, rewound};

@@ -37,12 +37,14 @@ pub(super) struct Reading {
     pub(super) wake: Mailbox<Wake<OrderActor>>,
     pub(super) board: Mailbox<Fold>,
     pub(super) wake_concurrency: usize,
+    /// Watchers of the feed that read what they missed at a time.
+    pub(super) replays: usize,
 }
 
 impl Reading {
     /// Starts all of them. Each begins where it left off, or at the end of the journal as it is now.
     pub(super) async fn start(self, thread: &ReaderThread) -> anyhow::Result<(Hub, ViewProgress, ViewRebuild)> {
-        let Self { tail, readers, views, clock, stores, execute, wake, board, wake_concurrency } = self;
+        let Self { tail, readers, views, clock, stores, execute, wake, board, wake_concurrency, replays } = self;
         let follow = |cursor| Follower::new(tail.clone(), readers.clone(), cursor);
         let head = readers.head().await.context("the journal cannot be read")?;
         let projected = views.cursor(Reader::OrderView).await.context("the views cannot be read")?;
@@ -55,7 +57,7 @@ impl Reading {
         let (hand_over, rebuilds) = tokio::sync::mpsc::channel(1);
         let (rebuilder, rebuild) = Rebuilder::new(readers.clone(), views.clone(), hand_over);
         let notifier = Notifier::new(follow(told), views.clone());
-        let (feed, hub) = Feed::new(follow(head));
+        let (feed, hub) = Feed::new(follow(head), replays);
         let board = Board { follower: follow(projected), readers: readers.clone(), views: views.clone(), fold: board };
         thread.keep_running("housekeeping", housekeeping::run(stores.clone(), clock.clone()));
         thread.keep_running("deadlines", deadlines.run());

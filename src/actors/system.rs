@@ -163,6 +163,8 @@ pub async fn start(
         wake: doors.orders.mailbox(),
         board: doors.dispatch.mailbox(),
         wake_concurrency: config.orders.wake_concurrency,
+        // The other half of the connections is for those who read one order.
+        replays: config.database.readers / 2,
     };
     let (feed, progress, rebuild) = reading.start(&threads.readers).await?;
     let loads = vec![journal.load(), doors.orders.load(), doors.stores.load(), doors.riders.load()];

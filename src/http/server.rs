@@ -20,6 +20,7 @@ use super::around::{RequestTimeout, around};
 use super::code::Code;
 use super::error::ApiError;
 use super::extract::BodyLimits;
+use super::feed::ResumeTokens;
 use super::health::Readiness;
 use super::idempotency::Running;
 use super::tokens::{DevelopmentSignIn, Jwks};
@@ -42,6 +43,7 @@ pub struct Services {
     clock: DevelopmentClock,
     jwks: Arc<Jwks>,
     sign_in: Arc<DevelopmentSignIn>,
+    resume_tokens: Arc<ResumeTokens>,
     body_limits: BodyLimits,
     request_timeout: RequestTimeout,
 }
@@ -64,6 +66,7 @@ impl Services {
             clock: DevelopmentClock(config.access.development_clock),
             jwks: Arc::new(Jwks(key.jwks().to_string())),
             sign_in: Arc::new(sign_in(&config.access, config.http.listen.ip())),
+            resume_tokens: Arc::new(ResumeTokens::new(key)),
             body_limits: BodyLimits { bytes: body_limit_bytes, within: body_read_timeout_ms.duration() },
             request_timeout: RequestTimeout(request_timeout_ms.duration()),
         }
@@ -119,6 +122,7 @@ pub fn app(
         .app_data(web::Data::new(services.clock))
         .app_data(web::Data::from(services.jwks))
         .app_data(web::Data::from(services.sign_in))
+        .app_data(web::Data::from(services.resume_tokens))
         .app_data(services.body_limits)
         .app_data(services.request_timeout)
         .configure(super::register)

@@ -224,6 +224,17 @@ impl Readers {
         }
     }
 
+    /// How many events [`Self::after`] would look at on the way from this cursor to the end, those included that the
+    /// cursor has passed already; none if they are more than `at_most`. Looks at `at_most` / 256 rows itself.
+    pub async fn span(&self, cursor: &Cursor, at_most: u64) -> Result<Option<u64>, DbError> {
+        let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
+        let span = match self {
+            Readers::Sqlite(readers) => readers.span(cursor, at_most).await,
+            Readers::Postgres(readers) => readers.span(cursor, at_most).await,
+        };
+        Ok(span?.map(i64::unsigned_abs))
+    }
+
     /// The position of the last event of every shard.
     pub async fn head(&self) -> Result<Cursor, DbError> {
         match self {

@@ -169,12 +169,38 @@ async fn who_hangs_up_after_every_event_still_hears_each_once() {
 async fn a_resume_token_that_is_none_is_refused() {
     let app = TestApp::start().await;
     let alice = app.customer("alice").await;
-    let status = Feed::with(feed_request(&app, &alice, "topics=my-orders&after=garbage")).await.err();
-    assert_eq!(status, Some(400));
+    for token in ["garbage", "no%20token", "%C3%A4"] {
+        let status = Feed::with(feed_request(&app, &alice, &format!("topics=my-orders&after={token}"))).await.err();
+        assert_eq!(status, Some(400), "{token}");
+    }
     for topics in ["", "nonsense", "order:7", "deliveries:91,0,5", "deliveries:1,2"] {
         let status = Feed::with(feed_request(&app, &alice, &format!("topics={topics}"))).await.err();
         assert!(matches!(status, Some(400 | 422)), "{topics}: {status:?}");
     }
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_ours_lets_its_client_read_everything_again() {
+    let app = TestApp::start().await;
+    let life = Life::at(&app, "food_delivery").await;
+    let order = life.place(&app).await;
+    let hello = Feed::with(feed_request(&app, &life.customer, "topics=my-orders")).await.unwrap().greeted().await;
+    let genuine = resume(&hello);
+    let other_end = if genuine.ends_with('A') { "Q" } else { "A" };
+    let changed = format!("{}{other_end}", &genuine[..genuine.len() - 1]);
+    // Everything read in shard 63, nothing elsewhere, as tokens once said it and anyone can write it.
+    let unsealed = "P-CnEg".to_owned();
+    for token in [changed, unsealed, String::new()] {
+        let query = format!("topics=my-orders,order:{order}&after={token}");
+        let mut feed = Feed::with(feed_request(&app, &life.customer, &query)).await.unwrap();
+        assert_eq!(feed.greeted().await["resume"], *token, "who hangs up now is told so again");
+        for topic in ["my-orders".to_owned(), format!("order:{order}")] {
+            assert_eq!(feed.json().await, json!({"t": "reset", "topic": topic}), "{token}");
+        }
+        app.accept(&life.shop.owner, &order).await.done();
+    }
+    let mut feed = Feed::open_after(&app, &life.customer, "my-orders", genuine).await;
+    assert_eq!(feed.event().await["type"], "order_accepted", "a token of ours goes on where it was");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! `GET /v1/feed`: live events over a WebSocket, for everyone who may see them and no one else.
 
 mod frame;
+mod resume;
 mod socket;
 mod topics;
 
@@ -10,6 +11,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 use utoipa::IntoParams;
 
+pub(super) use self::resume::ResumeTokens;
 use self::socket::Socket;
 use self::topics::topics;
 use super::caller::BEARER_PROTOCOL;
@@ -18,7 +20,6 @@ use super::error::ApiError;
 use super::extract::Query;
 use crate::access::Caller;
 use crate::actors::System;
-use crate::store::Cursor;
 
 /// Clients have nothing to say but pongs.
 const MOST_INBOUND_BYTES: usize = 4 * 1024;
@@ -41,20 +42,20 @@ pub(super) async fn open(
     payload: web::Payload,
     system: web::Data<System>,
     closing: web::Data<watch::Sender<bool>>,
+    tokens: web::Data<ResumeTokens>,
     query: Query<FeedQuery>,
 ) -> Result<HttpResponse, ApiError> {
     same_origin(&request)?;
     let (names, topics) = topics(&query.0.topics, &caller)?;
-    let after = query.0.after.as_deref().map(|token| {
-        Cursor::decode(token).ok_or_else(|| ApiError::new(Code::MalformedQuery).detail("after is a resume token"))
-    });
-    let after = after.transpose()?;
+    let after = tokens
+        .read(query.0.after.as_deref())
+        .ok_or_else(|| ApiError::new(Code::MalformedQuery).detail("after is a resume token"))?;
     let offered = offered_protocol(&request);
     let protocols: Vec<&str> = offered.as_deref().into_iter().collect();
     let (response, session, stream) = actix_ws::handle_with_protocols(&request, payload, &protocols)
         .map_err(|_| ApiError::new(Code::MalformedRequest).detail("this route is a WebSocket"))?;
     let stream = stream.max_frame_size(MOST_INBOUND_BYTES);
-    let socket = Socket::new(session, caller, names, after);
+    let socket = Socket::new(session, caller, names, after, tokens);
     actix_web::rt::spawn(socket.run(stream, topics, system, closing.subscribe()));
     Ok(response)
 }

@@ -13,9 +13,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, interval, sleep, timeout};
 
 use super::frame::{Frame, rendered};
+use super::resume::{After, ResumeTokens};
 use super::topics::{is_theirs, may_see};
 use crate::access::Caller;
-use crate::actors::{Delivery, Subscription, System, Topic};
+use crate::actors::{Delivery, ReplayError, Subscription, System, Topic};
 use crate::order::Party;
 use crate::store::Cursor;
 
@@ -44,15 +45,22 @@ pub(super) struct Socket {
     party: Party,
     /// Of the topics, by number; none for one that is not its client's to see any more.
     names: Vec<Option<String>>,
-    after: Option<Cursor>,
+    after: After,
+    tokens: web::Data<ResumeTokens>,
     /// What its client has been sent.
     seen: Cursor,
 }
 
 impl Socket {
-    pub(super) fn new(session: Session, caller: Caller, names: Vec<String>, after: Option<Cursor>) -> Self {
+    pub(super) fn new(
+        session: Session,
+        caller: Caller,
+        names: Vec<String>,
+        after: After,
+        tokens: web::Data<ResumeTokens>,
+    ) -> Self {
         let names = names.into_iter().map(Some).collect();
-        Self { session, party: caller.party(), caller, names, after, seen: Cursor::start() }
+        Self { session, party: caller.party(), caller, names, after, tokens, seen: Cursor::start() }
     }
 
     pub(super) async fn run(
@@ -69,7 +77,7 @@ impl Socket {
         if let End::Close(code) = end {
             if code == TOO_SLOW {
                 // A resume token does not fit the close frame's 123 bytes.
-                let last = Frame::TooSlow { resume: self.seen.encode() };
+                let last = Frame::TooSlow { resume: self.tokens.write(&self.seen) };
                 let _ = self.send(&last).await;
             }
             let reason = CloseReason { code: CloseCode::from(code), description: None };
@@ -85,29 +93,50 @@ impl Socket {
             }
         }
         let subscription = system.feed.join(topics).map_err(|_| End::Close(CloseCode::Again.into()))?;
-        let from = self.after.take();
-        self.seen = from.clone().unwrap_or_else(|| subscription.joined.clone());
-        let hello = Frame::Hello { heartbeat_s: HEARTBEAT.as_secs(), resume: self.seen.encode() };
-        self.send(&hello).await?;
-        let Some(from) = from else { return Ok(subscription) };
-        match subscription.missed(&system.readers, from).await {
-            Ok(Some(missed)) => {
-                for delivery in missed {
-                    self.deliver(&delivery, &subscription, system).await?;
-                }
-            }
-            Ok(None) => {
-                for name in self.names.clone().into_iter().flatten() {
-                    self.send(&Frame::Reset { topic: &name }).await?;
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a feed could not be replayed");
-                return Err(End::Close(CloseCode::Again.into()));
+        let after = std::mem::replace(&mut self.after, After::Now);
+        if let After::Cursor(from) = &after {
+            self.seen = from.clone();
+        } else {
+            self.seen = subscription.joined.clone();
+        }
+        let resume = match &after {
+            After::Now | After::Cursor(_) => self.tokens.write(&self.seen),
+            // Until they have been told to read everything again, nothing lets them go on from here.
+            After::Foreign(token) => token.clone(),
+        };
+        self.send(&Frame::Hello { heartbeat_s: HEARTBEAT.as_secs(), resume }).await?;
+        let complete = match after {
+            After::Now => true,
+            After::Cursor(from) => self.replay(&subscription, from, system).await?,
+            After::Foreign(_) => false,
+        };
+        self.seen = subscription.joined.clone();
+        if !complete {
+            for topic in self.names.clone().into_iter().flatten() {
+                self.send(&Frame::Reset { topic: &topic }).await?;
             }
         }
-        self.seen = subscription.joined.clone();
         Ok(subscription)
+    }
+
+    /// Sends what the client missed. False if that cannot be done: it is too much.
+    async fn replay(&mut self, subscription: &Subscription, from: Cursor, system: &System) -> Result<bool, End> {
+        let again = |error: ReplayError| {
+            match &error {
+                ReplayError::Busy => tracing::debug!(%error, "a feed could not be replayed"),
+                ReplayError::Follow(_) => tracing::warn!(%error, "a feed could not be replayed"),
+            }
+            End::Close(CloseCode::Again.into())
+        };
+        let Some(mut missed) = subscription.missed(&system.readers, from).await.map_err(again)? else {
+            return Ok(false);
+        };
+        while let Some(page) = subscription.next(&mut missed).await.map_err(again)? {
+            for delivery in page {
+                self.deliver(&delivery, subscription, system).await?;
+            }
+        }
+        Ok(true)
     }
 
     async fn pass_on(
@@ -186,7 +215,7 @@ impl Socket {
             kind: event.name,
             at: event.at,
             order: &order,
-            resume: event.cursor.encode(),
+            resume: self.tokens.write(&event.cursor),
         };
         self.send(&frame).await?;
         self.seen = event.cursor.clone();

@@ -1,12 +1,13 @@
 //! What [`Readers`](crate::store::Readers) promises.
 
 use super::{Place, append, append_one, id, on_every_engine, whole_journal};
-use crate::store::{Append, Cursor, Due, StreamKind};
+use crate::store::{Append, Cursor, Due, Position, StreamKind};
 
 on_every_engine!(
     a_cursor_misses_nothing_while_others_append,
     a_page_begins_with_the_oldest_whatever_its_shard,
     a_cursor_that_left_a_shard_behind_still_misses_nothing,
+    a_reading_from_far_behind_is_told_from_a_near_one,
     open_orders_come_with_their_histories,
     the_streams_of_a_kind_are_all_found,
 );
@@ -71,6 +72,35 @@ async fn a_cursor_that_left_a_shard_behind_still_misses_nothing(place: Place) {
     }
     assert_eq!(cursor, head);
     assert_eq!(engine.readers.after(&cursor, 10).await.unwrap(), []);
+}
+
+async fn a_reading_from_far_behind_is_told_from_a_near_one(place: Place) {
+    let mut engine = place.open().await;
+    assert_eq!(engine.readers.span(&Cursor::start(), 0).await.unwrap(), Some(0), "there is nothing to look at");
+    let mut middle = Cursor::start();
+    for round in 0..20 {
+        let batch: Vec<Append> = (0..50).map(|n| append(n, round, 1)).collect();
+        engine.writer.append(&batch).await.unwrap();
+        if round == 9 {
+            middle = engine.readers.head().await.unwrap();
+        }
+    }
+    let head = engine.readers.head().await.unwrap();
+    let span = async |cursor: &Cursor, at_most| engine.readers.span(cursor, at_most).await.unwrap();
+    assert_eq!(span(&Cursor::start(), 1_000).await, Some(1_000));
+    assert_eq!(span(&Cursor::start(), 999).await, None);
+    let near = span(&head, 1_000).await.unwrap();
+    assert!(near <= 256 + 50, "at most one milestone and a batch lie behind the end: {near}");
+    let half = span(&middle, 1_000).await.unwrap();
+    assert!((500..=500 + 256 + 50).contains(&half), "{half}");
+    assert_eq!(span(&middle, 499).await, None);
+
+    // It has passed all but a few events, and a reading would look at every one.
+    let mut odd = head.clone();
+    let first = head.marks().find(|mark| mark.position > 0).unwrap();
+    odd.set(Position { position: 0, ..first });
+    assert_eq!(span(&odd, 1_000).await, Some(1_000));
+    assert_eq!(span(&odd, 500).await, None);
 }
 
 async fn open_orders_come_with_their_histories(place: Place) {

@@ -32,6 +32,16 @@ const AFTER: &str = concat!(
       order by e.id limit $3"
 );
 
+/// How many events lie behind the milestone from which [`AFTER`] reads; none if they are more than `$3`.
+const SPAN: &str = "
+    select coalesce(
+        (select head - m.id from milestones m
+          where m.id <= $2 and m.id >= head - $3
+            and not exists (select from unnest(m.marks, $1::bigint[]) as shard (stood, read) where stood > read)
+          order by m.id desc limit 1),
+        case when head <= $3 then head end)
+      from (select coalesce(max(id), 0) as head from events) as events";
+
 const STREAM: &str =
     concat!(select!(), " from events e where e.stream = $1 and e.version > $2 order by e.version limit $3");
 
@@ -55,12 +65,19 @@ impl Readers {
         Ok(head)
     }
 
+    pub(crate) async fn span(&self, cursor: &Cursor, at_most: i64) -> Result<Option<i64>, DbError> {
+        let wanted = Statement::new(SPAN)
+            .bind(cursor.marks().map(|mark| mark.position.cast_signed()).bind_iter())
+            .bind(cursor.latest_milestone())
+            .bind(at_most);
+        let rows = self.connections.read(wanted).await?;
+        rows.first().map_or(Ok(None), |row| get(row, 0))
+    }
+
     pub(crate) async fn after(&self, cursor: &Cursor, limit: i64) -> Result<Vec<Recorded>, DbError> {
-        let passed_events: u64 = cursor.marks().map(|mark| mark.position).sum();
         let wanted = Statement::new(AFTER)
             .bind(cursor.marks().map(|mark| mark.position.cast_signed()).bind_iter())
-            // As many events as the cursor has passed: no milestone beyond can be behind it in every shard.
-            .bind(passed_events.cast_signed())
+            .bind(cursor.latest_milestone())
             .bind(limit);
         whole::following(cursor, self.connections.read(wanted).await?.iter().map(recorded))
     }

@@ -34,6 +34,16 @@ const AFTER: &str = concat!(
       order by e.id limit $3)"
 );
 
+/// How many events lie behind the milestone from which [`AFTER`] reads; none if they are more than `$3`.
+const SPAN: &str = "
+    select coalesce(
+        (select head - m.id from milestones m
+          where m.id <= $2 and m.id >= head - $3
+            and not exists (select 1 from json_each(m.marks) j where j.value > ($1 ->> j.key))
+          order by m.id desc limit 1),
+        case when head <= $3 then head end)
+      from (select coalesce(max(id), 0) as head from events)";
+
 const STREAM: &str = concat!(
     "select ",
     lines!(),
@@ -75,12 +85,16 @@ impl Readers {
         Ok(head)
     }
 
+    pub(crate) async fn span(&self, cursor: &Cursor, at_most: i64) -> Result<Option<i64>, DbError> {
+        let query = sqlx::query(SPAN).bind(as_json(cursor)).bind(cursor.latest_milestone()).bind(at_most);
+        let row = query.fetch_one(&self.pool).await.map_err(definite)?;
+        row.try_get(0).map_err(definite)
+    }
+
     pub(crate) async fn after(&self, cursor: &Cursor, limit: i64) -> Result<Vec<Recorded>, DbError> {
-        let marks: Vec<u64> = cursor.marks().map(|mark| mark.position).collect();
         let row = sqlx::query(AFTER)
-            .bind(serde_json::to_string(&marks).expect("numbers are JSON"))
-            // As many events as the cursor has passed: no milestone beyond can be behind it in every shard.
-            .bind(marks.iter().sum::<u64>().cast_signed())
+            .bind(as_json(cursor))
+            .bind(cursor.latest_milestone())
             .bind(limit)
             .fetch_one(&self.pool)
             .await
@@ -96,6 +110,11 @@ impl Readers {
             .map_err(definite)?;
         row.map(|row| Ok(answer_from(&row)?.1)).transpose()
     }
+}
+
+fn as_json(cursor: &Cursor) -> String {
+    let marks: Vec<u64> = cursor.marks().map(|mark| mark.position).collect();
+    serde_json::to_string(&marks).expect("numbers are JSON")
 }
 
 /// A row of `answers`: key, fingerprint, stream, version, status, body.

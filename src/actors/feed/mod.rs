@@ -4,20 +4,23 @@
 //! closed, with the token to come back by; nobody waits for the slow. A watcher who comes back is first given
 //! what lies between their token and the place where they joined, from the journal: no gap, no repeat.
 
-use std::collections::{BTreeSet, HashMap};
+mod missed;
+
+use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
-use super::follow::{FollowError, Follower, Replay};
+pub use self::missed::{Missed, ReplayError};
+use super::follow::Follower;
 use super::tail::{Entry, News};
 use super::world::Pace;
 use crate::order::{
     CustomerId, DeliveryStatus, Dispatch, Order, OrderEvent, OrderId, Point, Status, StoreId, Timestamp, replay,
 };
-use crate::store::{Cursor, Position, Readers, StreamId};
+use crate::store::{Cursor, Position};
 
 /// How many events may wait for one watcher. About what a phone needs to catch its breath; at 1 KiB each, ten thousand
 /// stalled watchers hold 2.5 GiB at the very worst, so the number of watchers is bounded too.
@@ -25,9 +28,6 @@ const QUEUE: usize = 256;
 
 /// More watchers than this are sent away.
 const MOST_WATCHERS: usize = 10_000;
-
-/// Someone who was away longer than this many events reads everything again instead.
-const LONGEST_REPLAY: u64 = 50_000;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Topic {
@@ -79,45 +79,6 @@ impl Subscription {
     pub fn is_lagging(&self) -> bool {
         self.lagging.load(Ordering::Relaxed)
     }
-
-    /// What this watcher missed since `from`; none if that is too long ago.
-    pub async fn missed(&self, readers: &Readers, from: Cursor) -> Result<Option<Vec<Delivery>>, FollowError> {
-        let mut replay = Replay::new(readers.clone(), from.clone(), self.joined.clone());
-        let mut missed = Vec::new();
-        let mut seen = from;
-        let orders: Option<Vec<OrderId>> = self.topics.iter().map(Topic::one_order).collect();
-        if let Some(orders) = orders {
-            let mut entries = Vec::new();
-            for order in BTreeSet::from_iter(orders.iter().map(|order| order.uuid())) {
-                entries.extend(replay.stream(StreamId::order(OrderId::new(order))).await?);
-            }
-            // As in the journal: whoever hangs up between two of them comes back by a token that covers no later one.
-            entries.sort_by_key(|entry| (entry.first.shard, entry.first.position));
-            for entry in &entries {
-                self.take(entry, &mut seen, &mut missed);
-            }
-            return Ok(Some(missed));
-        }
-        if replay.distance() > LONGEST_REPLAY {
-            return Ok(None);
-        }
-        while let Some(entries) = replay.next(500).await? {
-            for entry in entries {
-                self.take(&entry, &mut seen, &mut missed);
-            }
-        }
-        Ok(Some(missed))
-    }
-
-    fn take(&self, entry: &Entry, seen: &mut Cursor, missed: &mut Vec<Delivery>) {
-        for event in feed_events(entry, seen) {
-            for (topic, wanted) in self.topics.iter().enumerate() {
-                if wanted.includes(&event.before, &event.event.order) {
-                    missed.push(Delivery { topic, event: event.event.clone() });
-                }
-            }
-        }
-    }
 }
 
 impl Drop for Subscription {
@@ -127,13 +88,6 @@ impl Drop for Subscription {
 }
 
 impl Topic {
-    fn one_order(&self) -> Option<OrderId> {
-        match self {
-            Topic::Order(order) => Some(*order),
-            Topic::MyOrders(_) | Topic::Store(_) | Topic::Deliveries { .. } | Topic::Operations => None,
-        }
-    }
-
     fn includes(&self, before: &Option<Arc<Order>>, after: &Order) -> bool {
         match self {
             Topic::Order(order) => after.id == *order,
@@ -212,10 +166,12 @@ struct Watching {
 }
 
 /// Where watchers join. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Hub {
     watching: Arc<Mutex<Watching>>,
     joined: Arc<AtomicU64>,
+    /// The turns of those who read what they missed: all the others who read histories need connections too.
+    turns: Arc<Semaphore>,
 }
 
 /// There are as many watchers as may be.
@@ -328,8 +284,10 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    pub(super) fn new(follower: Follower) -> (Self, Hub) {
-        let hub = Hub::default();
+    /// `turns`: how many watchers read what they missed at a time.
+    pub(super) fn new(follower: Follower, turns: usize) -> (Self, Hub) {
+        let turns = Arc::new(Semaphore::new(turns.max(1)));
+        let hub = Hub { watching: Arc::default(), joined: Arc::default(), turns };
         hub.lock().cursor = Some(follower.cursor().clone());
         (Self { follower, hub: hub.clone() }, hub)
     }
