@@ -40,7 +40,10 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 pub(super) async fn around(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
     let route = request.app_data::<Route>().copied().unwrap_or(Route::UNKNOWN);
-    let Ok(seat) = admit(&request, &route) else {
+    let admission = request.app_data::<web::Data<Admission>>().expect("every app of ours is given its door");
+    let under_way = admission.begin();
+    let Ok(seat) = admit(&request, admission, &route) else {
+        drop(under_way);
         // In a box, so that those who are admitted need no room for it.
         return Ok(Box::pin(turn_away(request, route.path, started)).await);
     };
@@ -64,18 +67,18 @@ pub(super) async fn around(request: ServiceRequest, next: Next<BoxBody>) -> Resu
             Ok(Err(_panic)) => ServiceResponse::from_err(ApiError::new(Code::Internal), request_head),
             Err(_elapsed) => ServiceResponse::from_err(ApiError::new(Code::OutcomeUnknown), request_head),
         };
+        drop(under_way);
         finish(answer, trace, route, started)
     };
     Ok(finished.instrument(span).await)
 }
 
 /// Whether there is room for it, or a better reason to refuse it: whoever has no good token takes nobody's room.
-fn admit(request: &ServiceRequest, route: &Route) -> Result<Option<Seat>, Full> {
+fn admit(request: &ServiceRequest, admission: &Admission, route: &Route) -> Result<Option<Seat>, Full> {
     let class = route.class_of(request.method());
     if class == Class::Finish {
         return Ok(None);
     }
-    let admission = request.app_data::<web::Data<Admission>>().expect("every app of ours is given its door");
     if admission.is_bounded() && caller::of(request.request()).is_err() {
         return Ok(None);
     }

@@ -73,6 +73,7 @@ fn door(admission: &Shown, system: &System) -> serde_json::Value {
         "orders_per_s": admission.orders_per_s,
         "seats": admission.seats,
         "seats_taken": admission.taken,
+        "in_flight": admission.in_flight,
         "target_ms": admission.target.map(milliseconds),
         "standing_ms": queues,
         "new": count(admission.counted.new),

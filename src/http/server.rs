@@ -39,7 +39,7 @@ pub struct Services {
     pub system: System,
     /// Set when the process stops: live feeds end.
     pub closing: watch::Sender<bool>,
-    admission: Arc<Admission>,
+    pub(super) admission: Arc<Admission>,
     clock: DevelopmentClock,
     jwks: Arc<Jwks>,
     sign_in: Arc<DevelopmentSignIn>,

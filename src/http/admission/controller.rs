@@ -34,8 +34,10 @@ const BELIEVES_MORE: f64 = 0.12;
 /// still stood in line outside.
 const EXPLORES: f64 = 0.03;
 
-/// Never less than so many a second are believed in: growing from nothing would take for ever.
-const LEAST: f64 = 10.0;
+/// Orders a second below which nobody is ever refused: a few people are no crowd, whatever the probes say, and a
+/// machine that cannot work off twenty orders a second is broken, not overloaded. It is also the least that is let in while
+/// others are refused, so that it is noticed when the server can work again.
+pub(super) const MIN_ORDERS_PER_S: f64 = 20.0;
 
 /// Windows without a queue and without a refusal, after which everything is let in again: a second.
 const CALM: u32 = 10;
@@ -56,7 +58,12 @@ pub(super) struct Window {
     pub(super) standing: Duration,
     /// New orders that were let in, or as much as them.
     pub(super) admitted: f64,
+    /// The same, with those that were refused.
+    pub(super) offered: f64,
     pub(super) refused: u64,
+    /// The fewest requests in flight at any moment of it. A thread that is late because its host lets others run is
+    /// late with the few requests that there are; a crowd is there all the time.
+    pub(super) in_flight: usize,
 }
 
 /// What follows for new work.
@@ -70,6 +77,11 @@ pub(super) enum Verdict {
 #[derive(Debug)]
 pub(super) struct Controller {
     target: Duration,
+    /// With fewer requests in flight than this, a queue is somebody else's doing: what 100 people offer who each wait
+    /// for their answer is never refused.
+    min_in_flight: usize,
+    /// New orders offered a second, over the last second or so.
+    offered: f64,
     /// What comes in a second, while nobody is refused.
     lately: f64,
     /// The most of it lately, without a queue.
@@ -88,37 +100,45 @@ struct Shedding {
 }
 
 impl Controller {
-    pub(super) fn new(target: Duration) -> Self {
-        Self { target, lately: 0.0, usual: 0.0, shedding: None }
+    pub(super) fn new(target: Duration, min_in_flight: usize) -> Self {
+        Self { target, min_in_flight, offered: 0.0, lately: 0.0, usual: 0.0, shedding: None }
     }
 
     /// Takes in a window and says what holds until the next one.
     pub(super) fn after(&mut self, window: &Window) -> Verdict {
         let targets = window.standing.as_secs_f64() / self.target.as_secs_f64();
-        let admitted = window.admitted / window.lasted.as_secs_f64().max(0.001);
+        let a_second = |count: f64| count / window.lasted.as_secs_f64().max(0.001);
+        let admitted = a_second(window.admitted);
+        self.offered += REMEMBERS * (a_second(window.offered) - self.offered);
+        let crowded = self.offered >= MIN_ORDERS_PER_S;
         let Some(shedding) = &mut self.shedding else {
-            if targets <= 1.0 {
+            let queued = targets > 1.0;
+            if !queued || !crowded || window.in_flight < self.min_in_flight {
                 self.lately += REMEMBERS * (admitted - self.lately);
-                self.usual = (self.usual * FORGETS).max(self.lately);
+                self.usual = (self.usual * FORGETS).max(if queued { 0.0 } else { self.lately });
                 return Verdict::Everything;
             }
             // What was usual was finished without a queue. What came in just now says nothing: placing an order is a small
             // part of finishing it.
-            let sustained = (self.usual * MORE_THAN_USUAL).max(LEAST);
-            let proven = if self.usual >= LEAST { sustained } else { f64::INFINITY };
-            self.shedding = Some(Shedding { sustained, proven, calm: 0 });
-            return Verdict::AtMost(sustained * follow(targets));
+            let sustained = (self.usual * MORE_THAN_USUAL).max(MIN_ORDERS_PER_S);
+            let proven = if self.usual >= MIN_ORDERS_PER_S { sustained } else { f64::INFINITY };
+            let shedding = self.shedding.insert(Shedding { sustained, proven, calm: 0 });
+            return shedding.verdict(targets);
         };
         shedding.believe(targets, window.refused > 0);
-        if shedding.calm == CALM {
+        if shedding.calm == CALM || !crowded {
             self.shedding = None;
             return Verdict::Everything;
         }
-        Verdict::AtMost(shedding.sustained * follow(targets))
+        shedding.verdict(targets)
     }
 }
 
 impl Shedding {
+    fn verdict(&self, targets: f64) -> Verdict {
+        Verdict::AtMost((self.sustained * follow(targets)).max(MIN_ORDERS_PER_S))
+    }
+
     fn believe(&mut self, targets: f64, held_back: bool) {
         if targets > 1.0 {
             self.sustained *= 1.0 - BELIEVES_LESS * (targets.min(FULL_STOP_AT) - 1.0);
@@ -127,7 +147,7 @@ impl Shedding {
             let more = if self.sustained < self.proven { BELIEVES_MORE } else { EXPLORES };
             self.sustained *= 1.0 + more * (1.0 - targets);
         }
-        self.sustained = self.sustained.max(LEAST);
+        self.sustained = self.sustained.max(MIN_ORDERS_PER_S);
         self.calm = if targets <= 1.0 && !held_back { self.calm + 1 } else { 0 };
     }
 }
@@ -146,9 +166,13 @@ mod tests {
 
     const TARGET: Duration = Duration::from_millis(50);
 
-    /// A tenth of a second in which so many orders came and the queue was so many targets long.
+    const MIN_IN_FLIGHT: usize = 256;
+
+    /// A tenth of a second of a crowd in which so many orders came and the queue was so many targets long.
     fn window(targets: f64, admitted: f64, refused: u64) -> Window {
-        Window { lasted: TARGET * 2, standing: TARGET.mul_f64(targets), admitted, refused }
+        let offered = admitted + refused as f64;
+        let standing = TARGET.mul_f64(targets);
+        Window { lasted: TARGET * 2, standing, admitted, offered, refused, in_flight: MIN_IN_FLIGHT }
     }
 
     fn at_most(verdict: Verdict) -> f64 {
@@ -160,7 +184,7 @@ mod tests {
 
     /// Used to a thousand orders a second.
     fn used_to_a_thousand() -> Controller {
-        let mut controller = Controller::new(TARGET);
+        let mut controller = Controller::new(TARGET, MIN_IN_FLIGHT);
         for _ in 0..600 {
             assert_eq!(controller.after(&window(0.5, 100.0, 0)), Verdict::Everything);
         }
@@ -193,10 +217,36 @@ mod tests {
     }
 
     #[test]
-    fn a_little_is_let_in_however_long_the_queue_is() {
+    fn twenty_orders_a_second_are_let_in_however_long_the_queue_is() {
         let mut controller = used_to_a_thousand();
-        let least = (0..10_000).map(|_| at_most(controller.after(&window(100.0, 1.0, 900)))).fold(f64::MAX, f64::min);
-        assert!(least > 0.0, "{least}");
+        let least = (0..10_000).map(|_| at_most(controller.after(&window(100.0, 2.0, 900)))).fold(f64::MAX, f64::min);
+        assert_eq!(least, MIN_ORDERS_PER_S);
+    }
+
+    #[test]
+    fn a_late_probe_alone_closes_nothing() {
+        let mut controller = used_to_a_thousand();
+        for _ in 0..100 {
+            let few = Window { in_flight: MIN_IN_FLIGHT - 1, ..window(40.0, 100.0, 0) };
+            assert_eq!(controller.after(&few), Verdict::Everything);
+        }
+    }
+
+    #[test]
+    fn fewer_orders_than_the_floor_are_let_in_whatever_else_is_in_flight() {
+        let mut controller = Controller::new(TARGET, MIN_IN_FLIGHT);
+        for _ in 0..1_000 {
+            let commands = Window { in_flight: MIN_IN_FLIGHT * 4, ..window(40.0, 1.9, 0) };
+            assert_eq!(controller.after(&commands), Verdict::Everything);
+        }
+    }
+
+    #[test]
+    fn a_crowd_that_has_gone_leaves_the_door_open_though_the_probes_are_late() {
+        let mut controller = used_to_a_thousand();
+        assert_ne!(controller.after(&window(8.0, 100.0, 500)), Verdict::Everything);
+        let late = |_| controller.after(&Window { in_flight: 3, ..window(8.0, 0.1, 0) });
+        assert_eq!((0..100).map(late).last(), Some(Verdict::Everything));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Who is let in when more comes than can be worked off: what is under way is finished, the rest waits outside.
 //!
 //! Decided here: how much new work is let in. So much at a time (`seats`), and so much a second while work stands in the
-//! queues that `actors::pressure` measures (`controller`). Which route is of which [`Class`] stands in the table of routes.
+//! queues that `actors::pressure` measures (`controller`). A thread that is late proves no load, its host may let others
+//! run: nobody is refused while fewer requests are `in_flight`, or fewer orders come, than the server is meant for. Which
+//! route is of which [`Class`] stands in the table of routes.
 //! Not decided here: whether one order, store or part has room; that is the mailboxes' business, and they keep their
 //! bounds.
 //!
@@ -11,6 +13,7 @@
 
 mod bucket;
 mod controller;
+mod in_flight;
 mod seats;
 #[cfg(test)]
 mod simulated;
@@ -22,6 +25,8 @@ use crate::actors::Pressure;
 
 use self::bucket::Bucket;
 use self::controller::{Controller, Verdict, Window};
+use self::in_flight::InFlight;
+pub(super) use self::in_flight::UnderWay;
 use self::seats::Seats;
 pub(super) use self::seats::{AT_MOST, Seat, seated};
 
@@ -66,6 +71,7 @@ pub(super) struct Admission {
     target: Option<Duration>,
     bucket: Bucket,
     seats: Seats,
+    in_flight: InFlight,
     /// Since the start.
     new: Counts,
     later: Counts,
@@ -87,6 +93,7 @@ pub(super) struct Shown {
     /// How many seats there are, and how many are taken.
     pub(super) seats: usize,
     pub(super) taken: usize,
+    pub(super) in_flight: usize,
     pub(super) counted: Counted,
 }
 
@@ -98,15 +105,26 @@ impl Admission {
             target: (!target.is_zero()).then_some(target),
             bucket: Bucket::default(),
             seats: Seats::new(seats),
+            in_flight: InFlight::default(),
             new: Counts::default(),
             later: Counts::default(),
             rate: AtomicU64::new(0),
         }
     }
 
+    /// Counts a request, of whatever class, for as long as the guard lives.
+    pub(super) fn begin(&self) -> UnderWay {
+        self.in_flight.begin()
+    }
+
     /// Whether anybody may be refused at the moment.
     pub(super) fn is_bounded(&self) -> bool {
-        self.bucket.is_bounded() || self.seats.are_scarce()
+        self.bucket.is_bounded() || self.are_seats_scarce()
+    }
+
+    /// Seats are kept for new orders, but never because of fewer requests than the server is meant to work on at a time.
+    fn are_seats_scarce(&self) -> bool {
+        self.seats.are_scarce() && self.in_flight.now() >= self.seats.all()
     }
 
     /// Whether there is room for one more; if so, it is taken.
@@ -114,7 +132,7 @@ impl Admission {
         let (counts, seat) = match class {
             Class::Finish => return Ok(None),
             Class::New => (&self.new, self.seats.take().map(Some)),
-            Class::Later => (&self.later, (!self.seats.are_scarce()).then_some(None)),
+            Class::Later => (&self.later, (!self.are_seats_scarce()).then_some(None)),
         };
         let admitted = seat.filter(|_| self.bucket.take(class, self.start.elapsed())).ok_or(Full);
         let count = if admitted.is_ok() { &counts.admitted } else { &counts.refused };
@@ -125,13 +143,14 @@ impl Admission {
     pub(super) fn shown(&self) -> Shown {
         let rate = f64::from_bits(self.rate.load(Ordering::Relaxed));
         let orders_per_s = self.is_bounded().then_some(rate);
-        let (seats, taken) = (self.seats.all(), self.seats.taken());
-        Shown { target: self.target, orders_per_s, seats, taken, counted: self.counted() }
+        let (seats, taken, in_flight) = (self.seats.all(), self.seats.taken(), self.in_flight.now());
+        Shown { target: self.target, orders_per_s, seats, taken, in_flight, counted: self.counted() }
     }
 
     /// Steers for as long as it is polled. On a thread that does nothing else, so that it is not itself late.
     pub(super) async fn steer(&self, pressure: &Pressure) {
-        let mut controller = self.target.map(Controller::new);
+        // As many as may be new orders at a time: what waits then, waits for the server.
+        let mut controller = self.target.map(|target| Controller::new(target, self.seats.all()));
         let mut begun = Instant::now();
         let mut counted = self.counted();
         let mut shedding: Option<Shedding> = None;
@@ -142,8 +161,10 @@ impl Admission {
             let window = Window {
                 lasted: begun.elapsed(),
                 standing: pressure.read(),
-                admitted: lately.orders_admitted(),
+                admitted: lately.orders(|count| count.admitted),
+                offered: lately.orders(|count| count.admitted + count.refused),
                 refused: lately.new.refused + lately.later.refused,
+                in_flight: self.in_flight.read(),
             };
             begun = Instant::now();
             measure(lately, pressure);
@@ -213,9 +234,9 @@ impl Counted {
         Self { new: since(self.new, before.new), later: since(self.later, before.later) }
     }
 
-    fn orders_admitted(self) -> f64 {
-        let thousandths =
-            self.new.admitted * Class::New.thousandths() + self.later.admitted * Class::Later.thousandths();
+    /// In room for one order with all its commands.
+    fn orders(self, of: impl Fn(Count) -> u64) -> f64 {
+        let thousandths = of(self.new) * Class::New.thousandths() + of(self.later) * Class::Later.thousandths();
         thousandths as f64 / 1_000.0
     }
 }
@@ -241,8 +262,14 @@ impl Shedding {
 /// One line for all the refusals that follow.
 fn log_begin(window: &Window, orders_per_s: f64, pressure: &Pressure) {
     let queue = pressure.standing().into_iter().max_by_key(|(_, standing)| *standing).map_or("", |(name, _)| name);
-    let standing_ms = window.standing.as_millis() as u64;
-    tracing::warn!(queue, standing_ms, orders_per_s, "more comes in than can be worked off: new work is held back");
+    let (standing_ms, in_flight) = (window.standing.as_millis() as u64, window.in_flight);
+    tracing::warn!(
+        queue,
+        standing_ms,
+        in_flight,
+        orders_per_s,
+        "more comes in than can be worked off: new work is held back"
+    );
 }
 
 fn measure(lately: Counted, pressure: &Pressure) {

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use super::{Services, bind, config, serve, services};
 use crate::access::Role;
+use crate::http::admission::UnderWay;
 use crate::http::{Class, ROUTES};
 
 /// How long anything may take before a test gives up.
@@ -50,9 +51,33 @@ impl Server {
         gauge
     }
 
+    /// As many requests as the server is meant to work on at a time do not get done, and others come all the time.
+    async fn crowd(&self) -> Crowd {
+        let in_flight = (0..self.services.admission.shown().seats).map(|_| self.services.admission.begin()).collect();
+        let mut somebody = self.client(Role::Customer).await;
+        let ordering = actix_web::rt::spawn(async move {
+            loop {
+                somebody.ask("POST", "/v1/orders", "{}").await;
+            }
+        });
+        Crowd { _in_flight: in_flight, ordering }
+    }
+
     async fn stop(self) {
         self.handle.stop(true).await;
         self.running.await.unwrap().unwrap();
+    }
+}
+
+/// Goes when it is dropped.
+struct Crowd {
+    _in_flight: Vec<UnderWay>,
+    ordering: JoinHandle<()>,
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        self.ordering.abort();
     }
 }
 
@@ -119,7 +144,7 @@ async fn new_work_is_refused_while_a_queue_stands_and_what_is_under_way_is_not()
     let mut admin = server.client(Role::Admin).await;
     let long_body = format!("{{\"note\":\"{}\"}}", "long ".repeat(300));
 
-    let held = server.held_up();
+    let (held, crowd) = (server.held_up(), server.crowd().await);
     let refused = customer.until("POST", "/v1/orders", &long_body, Reply::is_refusal).await;
     assert!(refused.body.contains("\"service_full\"") && refused.body.contains("trace_id"), "{}", refused.body);
     let after = refused.head.lines().find_map(|line| line.strip_prefix("retry-after: ")).unwrap();
@@ -148,7 +173,7 @@ async fn new_work_is_refused_while_a_queue_stands_and_what_is_under_way_is_not()
     let mut stranger = Client { token: "none of ours".into(), ..server.client(Role::Rider).await };
     assert_eq!(stranger.ask("POST", "/v1/orders", "{}").await.status, 401, "that is the better reason");
 
-    drop(held);
+    drop((held, crowd));
     customer.until("POST", "/v1/orders", "{}", |reply| reply.status == 400).await;
     admin.until("GET", "/v1/operations/gates", "", |gates| gates.body.contains("\"open\"")).await;
     server.stop().await;
@@ -157,7 +182,7 @@ async fn new_work_is_refused_while_a_queue_stands_and_what_is_under_way_is_not()
 #[actix_web::test]
 async fn a_body_that_is_longer_than_is_read_costs_the_connection_and_nothing_else() {
     let server = Server::start().await;
-    let held = server.held_up();
+    let (held, crowd) = (server.held_up(), server.crowd().await);
     let too_long = " ".repeat(config().http.body_limit_bytes + 1);
     // Each on a connection of its own; now and then one is let in, and told so by the handler.
     let refused = loop {
@@ -169,6 +194,22 @@ async fn a_body_that_is_longer_than_is_read_costs_the_connection_and_nothing_els
         assert_eq!(reply.status, 413, "{}", reply.body);
     };
     assert!(refused.head.contains("connection: close"), "{}", refused.head);
+    drop((held, crowd));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_late_thread_refuses_nobody_while_few_requests_are_in_flight() {
+    let server = Server::start().await;
+    let held = server.held_up();
+    let mut customer = server.client(Role::Customer).await;
+    // Until a window has certainly seen how late that part is, and some more.
+    let mut late = 0;
+    while late < 500 {
+        let reply = customer.ask("POST", "/v1/orders", "{}").await;
+        assert_eq!(reply.status, 400, "{}", reply.body);
+        late += u32::from(server.services.system.pressure.standing().iter().any(|(_, by)| by.as_millis() > 300));
+    }
     drop(held);
     server.stop().await;
 }
