@@ -185,20 +185,38 @@ impl OrderActor {
         }
     }
 
-    /// An answer of the provider that changed nothing has settled nothing. That a call was never sent is such an answer, if
-    /// the order was taken for in doubt while the call waited its turn.
-    pub(super) fn pay_again_if_unsettled(&mut self, ctx: &mut Context<Self>) {
+    /// An answer that changed nothing has settled nothing: what is still needed is asked for again after a pause. That a
+    /// call was never sent is such an answer, if the order was taken for in doubt while the call waited its turn;
+    /// and that a rider is free, whose book has yet to strike out this very order.
+    pub(super) fn ask_again_if_unsettled(&mut self, ctx: &mut Context<Self>) {
         let outstanding = self.order.as_ref().map(|order| order.outstanding()).unwrap_or_default();
-        let asks = &mut self.in_work().asks;
         let unsettled = |ask: &&mut Ask| {
-            let paying = matches!(ask.request, Request::Pay { .. });
-            paying && ask.stage == Stage::Answered && outstanding.contains(&ask.request)
+            let may_change_nothing = match ask.request {
+                Request::Pay { .. } | Request::FindRider => true,
+                // A rider named by the store is held by their book long before they say yes.
+                Request::HoldRider { .. }
+                | Request::ReserveStock
+                | Request::ReturnStock
+                | Request::SellStock
+                | Request::RetryPayment
+                | Request::StopPreparation
+                | Request::ReleaseRider { .. } => false,
+            };
+            may_change_nothing && ask.stage == Stage::Answered && outstanding.contains(&ask.request)
         };
-        let Some(ask) = asks.under_way.iter_mut().find(unsettled) else { return };
-        ask.stage = Stage::Resting;
-        asks.payment_tries = asks.payment_tries.saturating_add(1);
-        let request = ask.request.clone();
-        self.rest(request, ctx);
+        let mut resting = Vec::new();
+        let asks = &mut self.in_work().asks;
+        for ask in asks.under_way.iter_mut().filter(unsettled) {
+            ask.stage = Stage::Resting;
+            resting.push(ask.request.clone());
+        }
+        for request in resting {
+            if let Request::Pay { .. } = request {
+                let asks = &mut self.in_work().asks;
+                asks.payment_tries = asks.payment_tries.saturating_add(1);
+            }
+            self.rest(request, ctx);
+        }
     }
 
     /// Asks again after a pause, if it is still needed then.

@@ -183,7 +183,7 @@ impl OrderActor {
         let now = self.world.clock.now();
         match order::step(Some(order), self.id(), &Party::System, &command, now) {
             Ok(step) if step.events.is_empty() => {
-                self.pay_again_if_unsettled(ctx);
+                self.ask_again_if_unsettled(ctx);
                 self.follow_through(ctx);
             }
             Ok(step) => {

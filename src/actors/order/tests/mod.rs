@@ -12,7 +12,7 @@ use crate::actors::mailbox::{Mailbox, Refusal};
 use crate::actors::payment::ChargeOutcome;
 use crate::actors::probe::until;
 use crate::actors::registry::TakeCensus;
-use crate::order::{PaymentOperation, PaymentStatus, Status, Text};
+use crate::order::{PaymentOperation, PaymentStatus, Preset, Status, Text};
 use crate::store::{AnswerKey, CommitFault};
 
 /// Brings an order's actor down, where a bug in a rule would: see the commands below.
@@ -148,6 +148,23 @@ async fn an_answer_of_the_provider_waits_for_a_command_that_has_just_begun_to_wr
     let cancelled = cancelling.await.expect("a definite answer");
     assert_eq!(cancelled.order.status(), Status::Cancelled);
     until("the money is given back", async || town.charges.len() == 2).await;
+}
+
+#[actix::test]
+async fn the_search_for_an_own_rider_goes_on_after_one_declined() {
+    // One that leaves memory asks anew when it is back.
+    let town = Town::keeping_idle_orders(Duration::from_secs(3_600)).await;
+    town.rider_is_free(&rider());
+    town.books_are_slow();
+    let id = town.placed_at(Preset::Retail, [OrderCommand::Accept, OrderCommand::FinishPreparation]).await;
+    until("a rider is found", async || town.order(id).await.rider().is_some()).await;
+
+    // They are found again at once, while their book has yet to strike the order out: that changes nothing.
+    town.execute(id, Party::Rider(rider()), OrderCommand::DeclineDelivery).await.unwrap();
+    until("the search goes on", async || town.searches.len() >= 4).await;
+    town.books_are_quick();
+
+    until("a rider departs", async || town.order(id).await.status() == Status::PickedUp).await;
 }
 
 #[actix::test]

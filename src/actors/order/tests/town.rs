@@ -21,22 +21,28 @@ use crate::actors::store::{AttendDesk, KeepStock, StopPreparation, StoreActor};
 use crate::actors::world::{Pace, Reach};
 use crate::order::{
     CustomerId, Line, Money, OwnerId, PaymentMethod, Place, Placement, Point, Preset, ServicePolicy, SharedPlacement,
-    StoreId, StoreRef, Subject, Text,
+    RiderBook, RiderId, StoreId, StoreRef, Subject, Text,
 };
 use crate::store::{AnswerKey, Catalogue, CommitFault, DataPlace, Engine, Readers};
 
 /// What the provider answers, one after the other; the last one for ever.
 pub(super) type Answers = Arc<Mutex<Vec<ChargeOutcome>>>;
 
-/// The calls that the provider is still thinking about; none while it answers at once.
-type Held = Arc<Mutex<Option<Vec<Reply<Charge>>>>>;
+/// Questions without an answer yet; none while every question is answered at once.
+type Held<M> = Arc<Mutex<Option<Vec<Reply<M>>>>>;
+
+type AskBook = To<RiderActor, Enter<RiderBook>>;
 
 pub(super) struct Town {
     pub(super) orders: Orders,
     pub(super) registry: Door<Registry<OrderActor>>,
     pub(super) charges: Record<Charge>,
     pub(super) answers: Answers,
-    held: Held,
+    held: Held<Charge>,
+    books: Held<AskBook>,
+    /// The store's own rider who is found when one is looked for.
+    free: Arc<Mutex<Option<RiderId>>>,
+    pub(super) searches: Record<OrderId>,
     pub(super) readers: Readers,
     pub(super) faults: Mailbox<crate::actors::journal::Between>,
     pub(super) _data: tempfile::TempDir,
@@ -53,7 +59,9 @@ impl Town {
         let Engine { writer, readers, .. } = Engine::open(&place).await.unwrap();
         let journal = JournalActor::of_test(writer);
         let (charges, answers) = (Record::default(), Answers::default());
-        let held = Held::default();
+        let (held, books, free) = (Held::default(), Held::default(), Arc::<Mutex<Option<RiderId>>>::default());
+        let searches = Record::default();
+        let (found, slow, searching) = (free.clone(), books.clone(), searches.clone());
         let (noting, answering, holding) = (charges.clone(), answers.clone(), held.clone());
         let payments = Probe::scripted(move |charge: Charge, reply| {
             noting.note(charge);
@@ -72,10 +80,16 @@ impl Town {
             stores: Stores::new(Catalogue::default(), journal.mailbox()),
             stock: Probe::answering(|_: &To<StoreActor, KeepStock>| entered()),
             kitchen: Probe::answering(|_: &To<StoreActor, StopPreparation>| ()),
-            riders: Probe::answering(|_: &To<RiderActor, Enter<crate::order::RiderBook>>| entered()),
+            riders: Probe::scripted(move |_: AskBook, reply| match &mut *slow.lock().unwrap() {
+                Some(held) => held.push(reply),
+                None => reply.send(entered()),
+            }),
             payments,
             gate: PaymentGate::new(4),
-            dispatch: Probe::answering(|_: &FindRider| None),
+            dispatch: Probe::answering(move |find: &FindRider| {
+                searching.note(find.order);
+                found.lock().unwrap().clone()
+            }),
             pace: Pace {
                 answer_within: Duration::from_millis(200),
                 first_pause: Duration::from_millis(5),
@@ -96,7 +110,8 @@ impl Town {
             readers: readers.clone(),
             clock,
         };
-        Self { orders, registry, charges, answers, held, readers, faults: journal.mailbox(), _data: data }
+        let faults = journal.mailbox();
+        Self { orders, registry, charges, answers, held, books, free, searches, readers, faults, _data: data }
     }
 
     pub(super) fn provider_thinks(&self) {
@@ -109,12 +124,38 @@ impl Town {
         held.into_iter().for_each(|reply| reply.send(answer.clone()));
     }
 
+    pub(super) fn rider_is_free(&self, rider: &RiderId) {
+        *self.free.lock().unwrap() = Some(rider.clone());
+    }
+
+    pub(super) fn books_are_slow(&self) {
+        *self.books.lock().unwrap() = Some(Vec::new());
+    }
+
+    /// Says yes to all that riders' books were asked meanwhile.
+    pub(super) fn books_are_quick(&self) {
+        let held = self.books.lock().unwrap().take().unwrap_or_default();
+        held.into_iter().for_each(|reply| reply.send(entered()));
+    }
+
     pub(super) fn provider_answers(&self, answers: impl IntoIterator<Item = ChargeOutcome>) {
         *self.answers.lock().unwrap() = answers.into_iter().collect();
     }
 
     pub(super) async fn place(&self, key: u128) -> Result<Receipt, ExecuteError> {
         self.orders.place(placement(), customer(), answer_key(key)).await
+    }
+
+    /// An order at a store of that kind, commanded by its owner as far as it goes.
+    pub(super) async fn placed_at(&self, preset: Preset, then: impl IntoIterator<Item = OrderCommand>) -> OrderId {
+        let mut placement = Placement::clone(&placement());
+        placement.policy = Arc::new(ServicePolicy::preset(preset));
+        let receipt = self.orders.place(Arc::new(placement), customer(), answer_key(1)).await.unwrap();
+        let id = receipt.order.id;
+        for command in then {
+            self.execute(id, owner(), command).await.unwrap();
+        }
+        id
     }
 
     pub(super) async fn placed(&self, key: u128) -> OrderId {
@@ -156,6 +197,10 @@ pub(super) fn customer() -> Party {
 
 pub(super) fn owner() -> Party {
     Party::Store(OwnerId(subject("mario")))
+}
+
+pub(super) fn rider() -> RiderId {
+    RiderId(subject("ravi"))
 }
 
 pub(super) fn answer_key(key: u128) -> AnswerKey {
