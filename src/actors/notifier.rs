@@ -109,6 +109,7 @@ fn text(event: &OrderEvent, order: &Order) -> Option<String> {
         | OrderEvent::PaymentRequested(_)
         | OrderEvent::DeliveryOffered(_)
         | OrderEvent::RiderAssigned(_)
+        | OrderEvent::AssignmentConfirmed(_)
         | OrderEvent::RiderDeclined(_)
         | OrderEvent::RiderReleased(_)
         | OrderEvent::StockReturned(_)

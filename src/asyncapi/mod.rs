@@ -41,6 +41,7 @@ fn events() -> Vec<(&'static str, &'static str, Value)> {
         ("preparation_cancelled", "The kitchen has confirmed that it stopped.", nothing()),
         ("delivery_offered", "Riders nearby may take the delivery.", nothing()),
         ("rider_assigned", "A rider was found.", assigned()),
+        ("assignment_confirmed", "The rider whom the store named has room for it.", rider()),
         ("rider_accepted", "The rider has said yes.", rider()),
         ("rider_declined", "The rider gave the delivery back, or did not answer.", rider_declined()),
         ("picked_up", "The order is on its way.", nothing()),

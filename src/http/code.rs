@@ -131,6 +131,10 @@ codes! {
     RiderAtCapacity "rider_at_capacity" 409 "The rider's hands are full",
         "The rider carries as many deliveries as a rider may. Nothing was changed.",
         "Deliver one first, or choose another rider.";
+    AssignmentPending "assignment_pending" 409 "The rider's book is being asked",
+        "Whether the rider has room for this delivery is not known yet, so it cannot be accepted or picked up. Nothing \
+         was changed.",
+        "Wait for as long as Retry-After says and repeat.";
     PaymentInDoubt "payment_in_doubt" 409 "An earlier payment is not answered",
         "The provider has not said yet whether the earlier payment went through. Another could charge twice.",
         "Wait, and read the order: the service keeps asking the provider.";
@@ -184,7 +188,7 @@ impl Code {
     /// Whether the same request is likely to succeed soon, so that the answer says when.
     pub fn passes_soon(self) -> bool {
         matches!(self.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
-            || self == Self::RequestInProgress
+            || matches!(self, Self::RequestInProgress | Self::AssignmentPending)
     }
 
     /// For a refusal that the framework made and of which only the status is known.

@@ -190,6 +190,7 @@ impl Code {
             Rejection::DeliveryTaken => Self::DeliveryTaken,
             Rejection::DeliveryNotOffered => Self::DeliveryNotOffered,
             Rejection::RiderAtCapacity => Self::RiderAtCapacity,
+            Rejection::AssignmentPending => Self::AssignmentPending,
             Rejection::PaymentInDoubt => Self::PaymentInDoubt,
             Rejection::PaymentMethodNotOffered => Self::PaymentMethodNotOffered,
         }
@@ -242,7 +243,7 @@ mod tests {
     use super::*;
     use crate::order::{CommandName, Status};
 
-    fn rejections() -> [Rejection; 11] {
+    fn rejections() -> [Rejection; 12] {
         [
             Rejection::NotFound,
             Rejection::AlreadyPlaced,
@@ -253,6 +254,7 @@ mod tests {
             Rejection::DeliveryTaken,
             Rejection::DeliveryNotOffered,
             Rejection::RiderAtCapacity,
+            Rejection::AssignmentPending,
             Rejection::PaymentInDoubt,
             Rejection::PaymentMethodNotOffered,
         ]

@@ -74,11 +74,14 @@ pub enum OrderCommand {
     NoteRiderFound {
         rider: RiderId,
     },
+    /// `as_of`, here and below, is the version of the order for which the rider's book was asked.
     NoteRiderHeld {
         rider: RiderId,
+        as_of: u32,
     },
     NoteRiderFull {
         rider: RiderId,
+        as_of: u32,
     },
     NoteRiderReleased {
         rider: RiderId,

@@ -11,6 +11,10 @@ use super::order::{Delivery, Order, OrderState as State};
 use super::party::{EndReason, PartyRole};
 use super::time::{Seconds, Timestamp};
 
+/// A rider's book that has not answered by then is not there, and the delivery is offered to others. Far above what a
+/// commit takes on a slow disk, even where the store gives riders only a second to answer; far below what a meal can wait.
+const BOOK_ANSWERS_WITHIN: Seconds = Seconds(30);
+
 /// When the order stops waiting, and what happens then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline {
@@ -59,8 +63,9 @@ impl Order {
 
     fn rider_answers_by(&self) -> Option<Timestamp> {
         match &self.delivery {
-            Delivery::Assigned { since, .. } if !self.is_closed() => {
-                Some(*since + self.placement.policy.rider_answers_within)
+            Delivery::Assigned { since, confirmed, .. } if !self.is_closed() => {
+                let within = self.placement.policy.rider_answers_within;
+                Some(*since + if *confirmed { within } else { within.max(BOOK_ANSWERS_WITHIN) })
             }
             Delivery::Assigned { .. }
             | Delivery::None

@@ -109,7 +109,7 @@ fn a_store_that_does_not_depart_has_no_rider_either() {
 
 #[test]
 fn an_assigned_rider_has_five_minutes_to_answer() {
-    let assigned = given(until(Preset::QuickService, "rider_assigned"));
+    let assigned = given(until(Preset::QuickService, "assignment_confirmed"));
     not_before(assigned, after(300))
         .when_it_is(after(300))
         .then([
@@ -126,6 +126,17 @@ fn a_rider_named_while_the_food_cooks_has_five_minutes_too() {
     let named = given([placed(policy), requested(1), authorized(1), plain("order_submitted"), plain("order_accepted")])
         .and([assigned(rider_id(), Assignment::ByStore)]);
     not_before(named, after(300)).when_it_is(after(300)).then_names(&["rider_declined", "delivery_offered"]);
+}
+
+#[test]
+fn a_book_that_does_not_answer_has_half_a_minute_whatever_riders_have() {
+    let hasty = placement_under(r#"{"preset":"retail","rider_answers_within_s":1}"#);
+    let mut history = until(Preset::Retail, "rider_assigned");
+    history[0] = placed(hasty);
+    not_before(given(history), after(30))
+        .when_it_is(after(30))
+        .then_names(&["rider_declined", "delivery_offered"])
+        .outstanding([Request::FindRider, Request::ReleaseRider { rider: rider_id() }]);
 }
 
 #[test]
@@ -190,7 +201,8 @@ fn a_store_may_set_every_time_itself() {
         ("payment_requested", 10, 10),
         ("order_submitted", 10, 20),
         ("payment_captured", 15, 30),
-        ("rider_assigned", 4, 30),
+        ("rider_assigned", 15, 30),
+        ("assignment_confirmed", 4, 30),
         ("rider_accepted", 50, 50),
         ("picked_up", 50, 50),
         ("delivered", 30, 60),

@@ -5,14 +5,18 @@ use super::command::CommandName;
 use super::event::{Nothing, OrderCompleted, OrderEvent, Rider};
 use super::id::RiderId;
 use super::machine;
-use super::order::{Delivery, Order, OrderState as State};
+use super::order::{Assignment, Delivery, Order, OrderState as State};
 use super::party::PartyRole;
 use super::policy::Dispatch;
 use super::rejection::Rejection;
 
 pub(super) fn pick_up(order: &Order) -> Result<Vec<OrderEvent>, Rejection> {
     match (&order.state, &order.delivery) {
-        (State::Ready { .. }, Delivery::Accepted { .. }) => Ok(vec![OrderEvent::PickedUp(Nothing {})]),
+        (State::Ready { .. }, Delivery::Accepted { confirmed: true, .. }) => Ok(vec![OrderEvent::PickedUp(Nothing {})]),
+        (
+            State::Ready { .. },
+            Delivery::Accepted { confirmed: false, .. } | Delivery::Assigned { how: Assignment::Claimed, .. },
+        ) => Err(Rejection::AssignmentPending),
         (State::PickedUp { .. } | State::Delivered { .. }, _) => Ok(Vec::new()),
         (
             State::Placed { .. }
@@ -96,7 +100,9 @@ pub(super) fn note_released(order: &Order, released: &RiderId) -> Vec<OrderEvent
         return vec![OrderEvent::RiderReleased(Rider { rider_id: released.clone() })];
     }
     match &order.delivery {
-        Delivery::Assigned { rider, .. } | Delivery::Accepted { rider } | Delivery::PickedUp { rider: Some(rider) }
+        Delivery::Assigned { rider, .. }
+        | Delivery::Accepted { rider, .. }
+        | Delivery::PickedUp { rider: Some(rider) }
             if rider == released && order.is_closed() =>
         {
             vec![OrderEvent::DeliveryCancelled(Nothing {})]
@@ -141,15 +147,28 @@ mod tests {
 
     #[test]
     fn a_rider_who_has_not_said_yes_cannot_pick_up() {
-        given(until(Preset::QuickService, "rider_assigned")).when(rider(), Command::PickUp).then_wrong_status();
+        for last in ["rider_assigned", "assignment_confirmed"] {
+            given(until(Preset::QuickService, last)).when(rider(), Command::PickUp).then_wrong_status();
+        }
+    }
+
+    #[test]
+    fn nobody_picks_up_what_their_book_has_not_confirmed() {
+        given(until(Preset::FoodDelivery, "rider_assigned"))
+            .when(rider(), Command::PickUp)
+            .then_rejected(Rejection::AssignmentPending)
+            .when_told(Command::NoteRiderHeld { rider: rider_id(), as_of: u32::MAX })
+            .then_names(&["rider_accepted"])
+            .when(rider(), Command::PickUp)
+            .then_names(&["picked_up"]);
     }
 
     #[test]
     fn what_is_not_ready_cannot_be_picked_up() {
         let policy = placement_under(r#"{"preset":"food_delivery","dispatch":"store_assigns"}"#);
         given([placed(policy), requested(1), authorized(1), plain("order_submitted"), plain("order_accepted")])
-            .and([plain("preparation_started"), assigned(rider_id(), super::super::order::Assignment::ByStore)])
-            .and([OrderEvent::RiderAccepted(Rider { rider_id: rider_id() })])
+            .and([plain("preparation_started"), assigned(rider_id(), Assignment::ByStore)])
+            .and([confirmed(rider_id()), OrderEvent::RiderAccepted(Rider { rider_id: rider_id() })])
             .when(rider(), Command::PickUp)
             .then_wrong_status();
     }

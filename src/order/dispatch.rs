@@ -2,7 +2,8 @@
 //! The routes are `/assign`, `/claim`, `/accept-delivery` and `/decline-delivery`.
 //!
 //! How many deliveries a rider may hold is not decided here but in the rider's own book, `rider`: an
-//! assignment is entered there, and comes back as `NoteRiderHeld` or `NoteRiderFull`.
+//! assignment is entered there, and comes back as `NoteRiderHeld` or `NoteRiderFull`. Until it does nobody accepts the
+//! delivery and nobody leaves with it, or a rider would carry more than their book has room for.
 
 use super::command::CommandName;
 use super::event::{DeclineReason, Nothing, OrderEvent, Rider, RiderAssigned, RiderDeclined};
@@ -88,9 +89,10 @@ pub(super) fn claim(order: &Order, rider: &RiderId) -> Result<Vec<OrderEvent>, R
 pub(super) fn accept_delivery(order: &Order) -> Result<Vec<OrderEvent>, Rejection> {
     not_over(order, CommandName::AcceptDelivery)?;
     match &order.delivery {
-        Delivery::Assigned { rider, how: Assignment::ByStore, .. } => {
+        Delivery::Assigned { rider, how: Assignment::ByStore, confirmed: true, .. } => {
             Ok(vec![OrderEvent::RiderAccepted(Rider { rider_id: rider.clone() })])
         }
+        Delivery::Assigned { how: Assignment::ByStore, confirmed: false, .. } => Err(Rejection::AssignmentPending),
         // The rider said yes by claiming, or belongs to the store: the answer is on its way or here.
         Delivery::Assigned { how: Assignment::Claimed | Assignment::Own, .. }
         | Delivery::Accepted { .. }
@@ -104,7 +106,9 @@ pub(super) fn accept_delivery(order: &Order) -> Result<Vec<OrderEvent>, Rejectio
 pub(super) fn decline_delivery(order: &Order) -> Result<Vec<OrderEvent>, Rejection> {
     not_over(order, CommandName::DeclineDelivery)?;
     match &order.delivery {
-        Delivery::Assigned { rider, .. } | Delivery::Accepted { rider } => Ok(unassigned(rider, DeclineReason::Rider)),
+        Delivery::Assigned { rider, .. } | Delivery::Accepted { rider, .. } => {
+            Ok(unassigned(rider, DeclineReason::Rider))
+        }
         Delivery::None
         | Delivery::Offered
         | Delivery::PickedUp { .. }
@@ -125,21 +129,19 @@ pub(super) fn note_found(order: &Order, rider: &RiderId) -> Vec<OrderEvent> {
     }
 }
 
-/// The assignment stands in the rider's book.
-pub(super) fn note_held(order: &Order, holder: &RiderId) -> Vec<OrderEvent> {
+/// The assignment stands in the rider's book, which was asked when the order was at version `as_of`.
+pub(super) fn note_held(order: &Order, holder: &RiderId, as_of: u32) -> Vec<OrderEvent> {
+    if !awaits_word_of(order, holder, as_of) {
+        return Vec::new();
+    }
+    let accepted = || OrderEvent::RiderAccepted(Rider { rider_id: holder.clone() });
+    let confirmed = || OrderEvent::AssignmentConfirmed(Rider { rider_id: holder.clone() });
     match &order.delivery {
-        Delivery::Assigned { rider, how, .. } if rider == holder && !order.is_closed() => {
-            let accepted = OrderEvent::RiderAccepted(Rider { rider_id: rider.clone() });
-            match how {
-                Assignment::Claimed => vec![accepted],
-                Assignment::Own => vec![accepted, OrderEvent::PickedUp(Nothing {})],
-                Assignment::ByStore => Vec::new(),
-            }
-        }
-        Delivery::Assigned { .. }
-        | Delivery::None
+        Delivery::Assigned { how: Assignment::Claimed, .. } => vec![accepted()],
+        Delivery::Assigned { how: Assignment::Own, .. } => vec![accepted(), OrderEvent::PickedUp(Nothing {})],
+        Delivery::Assigned { how: Assignment::ByStore, .. } | Delivery::Accepted { .. } => vec![confirmed()],
+        Delivery::None
         | Delivery::Offered
-        | Delivery::Accepted { .. }
         | Delivery::PickedUp { .. }
         | Delivery::Delivered { .. }
         | Delivery::Cancelled { .. } => Vec::new(),
@@ -147,19 +149,24 @@ pub(super) fn note_held(order: &Order, holder: &RiderId) -> Vec<OrderEvent> {
 }
 
 /// The rider's book is full: someone else must carry it.
-pub(super) fn note_full(order: &Order, full: &RiderId) -> Vec<OrderEvent> {
-    match &order.delivery {
-        Delivery::Assigned { rider, .. } | Delivery::Accepted { rider } if rider == full && !order.is_closed() => {
-            unassigned(rider, DeclineReason::AtCapacity)
-        }
-        Delivery::Assigned { .. }
-        | Delivery::Accepted { .. }
-        | Delivery::None
+pub(super) fn note_full(order: &Order, full: &RiderId, as_of: u32) -> Vec<OrderEvent> {
+    if awaits_word_of(order, full, as_of) { unassigned(full, DeclineReason::AtCapacity) } else { Vec::new() }
+}
+
+/// Whether the book's answer to a question of that version decides about the assignment as it stands. The same rider may
+/// have been named, struck out and named again since, and then it says nothing about the entry that is asked for now.
+fn awaits_word_of(order: &Order, rider: &RiderId, as_of: u32) -> bool {
+    let since = match &order.delivery {
+        Delivery::Assigned { version, .. } => *version,
+        // Only a journal of an earlier release leads here, and it had one assignment at a time in question.
+        Delivery::Accepted { .. } => 0,
+        Delivery::None
         | Delivery::Offered
         | Delivery::PickedUp { .. }
         | Delivery::Delivered { .. }
-        | Delivery::Cancelled { .. } => Vec::new(),
-    }
+        | Delivery::Cancelled { .. } => return false,
+    };
+    order.awaits_riders_book() && order.rider() == Some(rider) && since <= as_of
 }
 
 /// The order waits for a rider again.

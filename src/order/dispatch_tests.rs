@@ -1,7 +1,7 @@
 //! Who carries an order: claiming, assigning, own riders, and what becomes of a rider's no.
 
 use super::super::testing::*;
-use super::super::{DeliveryStatus, OrderCommand as Command, Preset, Request, Status};
+use super::super::{DeliveryStatus, OrderCommand as Command, Party, Preset, Request, Seconds, Status};
 use super::*;
 
 fn hold(rider: RiderId) -> Request {
@@ -20,12 +20,13 @@ fn accepted(rider_id: RiderId) -> OrderEvent {
     OrderEvent::RiderAccepted(Rider { rider_id })
 }
 
+/// An answer to what is asked now.
 fn note_held() -> Command {
-    Command::NoteRiderHeld { rider: rider_id() }
+    Command::NoteRiderHeld { rider: rider_id(), as_of: u32::MAX }
 }
 
 fn note_full() -> Command {
-    Command::NoteRiderFull { rider: rider_id() }
+    Command::NoteRiderFull { rider: rider_id(), as_of: u32::MAX }
 }
 
 fn note_released() -> Command {
@@ -40,9 +41,14 @@ fn offered(preset: Preset) -> Given {
     given(until(preset, "delivery_offered")).is(Status::Ready)
 }
 
-/// The desk has named a rider, who has not answered yet.
-fn assigned_by_desk() -> Given {
+/// The desk has named a rider, whose book has not answered yet.
+fn named_by_desk() -> Given {
     given(until(Preset::QuickService, "rider_assigned"))
+}
+
+/// The rider's book has it, and the rider has not answered yet.
+fn assigned_by_desk() -> Given {
+    given(until(Preset::QuickService, "assignment_confirmed"))
 }
 
 /// As a courier's desk works, but with a kitchen.
@@ -114,8 +120,12 @@ fn the_desk_assigns_and_the_rider_says_yes() {
         .when(store(), assign(rider_id()))
         .then([super::assigned(&rider_id(), Assignment::ByStore)])
         .outstanding([hold(rider_id())])
+        .when_told(note_held())
+        .then([confirmed(rider_id())])
+        .outstanding([])
         .when(rider(), Command::AcceptDelivery)
         .then([accepted(rider_id())])
+        .outstanding([])
         .when(rider(), Command::AcceptDelivery)
         .then_nothing();
 }
@@ -127,12 +137,76 @@ fn an_entry_in_the_book_is_not_the_rider_s_yes() {
 }
 
 #[test]
-fn a_full_book_undoes_even_a_yes() {
-    assigned_by_desk()
+fn a_rider_cannot_say_yes_before_their_book_has_room() {
+    named_by_desk()
         .when(rider(), Command::AcceptDelivery)
-        .then_names(&["rider_accepted"])
+        .then_rejected(Rejection::AssignmentPending)
         .when_told(note_full())
-        .then([declined(rider_id(), DeclineReason::AtCapacity), plain("delivery_offered")]);
+        .then([declined(rider_id(), DeclineReason::AtCapacity), plain("delivery_offered")])
+        .outstanding([])
+        .when(rider(), Command::AcceptDelivery)
+        .then_rejected(Rejection::NotYours);
+}
+
+#[test]
+fn a_rider_s_time_to_answer_begins_with_their_book_s_yes() {
+    let later = NOON + Seconds(100);
+    let waiting = named_by_desk().when_at(later, Party::System, note_held()).then_names(&["assignment_confirmed"]);
+    assert_eq!(waiting.order().next_due(), Some(later + Seconds(300)));
+}
+
+#[test]
+fn a_book_s_word_about_an_earlier_assignment_is_no_news() {
+    let asked_first = named_by_desk().order().version;
+    let named_again = named_by_desk()
+        .when(rider(), Command::DeclineDelivery)
+        .then_names(&["rider_declined", "delivery_offered"])
+        .when_told(note_released())
+        .then_names(&["rider_released"])
+        .when(store(), assign(rider_id()))
+        .then_names(&["rider_assigned"]);
+    let asked_now = named_again.order().version;
+    named_again
+        .when_told(Command::NoteRiderHeld { rider: rider_id(), as_of: asked_first })
+        .then_nothing()
+        .when_told(Command::NoteRiderFull { rider: rider_id(), as_of: asked_first })
+        .then_nothing()
+        .when_told(Command::NoteRiderHeld { rider: rider_id(), as_of: asked_now })
+        .then([confirmed(rider_id())]);
+}
+
+/// Journals of earlier releases: the rider could say yes, and leave, before the book was heard.
+mod before_books_were_waited_for {
+    use super::*;
+
+    fn said_yes() -> Given {
+        named_by_desk().and([accepted(rider_id())])
+    }
+
+    #[test]
+    fn a_yes_is_kept_and_the_book_is_asked_before_anyone_leaves() {
+        said_yes()
+            .outstanding([hold(rider_id())])
+            .when(rider(), Command::PickUp)
+            .then_rejected(Rejection::AssignmentPending)
+            .when_told(note_held())
+            .then([confirmed(rider_id())])
+            .outstanding([])
+            .when(rider(), Command::PickUp)
+            .then_names(&["picked_up"]);
+    }
+
+    #[test]
+    fn a_full_book_undoes_the_yes() {
+        said_yes()
+            .when_told(note_full())
+            .then([declined(rider_id(), DeclineReason::AtCapacity), plain("delivery_offered")]);
+    }
+
+    #[test]
+    fn a_rider_on_the_way_stays_on_the_way() {
+        said_yes().and([plain("picked_up")]).outstanding([]).when(rider(), Command::Deliver).then_names(&["delivered"]);
+    }
 }
 
 #[test]
@@ -188,6 +262,8 @@ fn the_desk_may_name_a_rider_while_the_food_cooks() {
         .when(store(), assign(rider_id()))
         .then_names(&["rider_assigned"])
         .is(Status::Preparing)
+        .when_told(note_held())
+        .then_names(&["assignment_confirmed"])
         .when(rider(), Command::AcceptDelivery)
         .then_names(&["rider_accepted"])
         .is(Status::Preparing)
@@ -280,8 +356,8 @@ fn a_book_s_yes_that_comes_after_the_end_moves_nothing() {
 fn a_book_s_word_about_another_rider_is_no_news() {
     let other = another_rider_id;
     for answer in [
-        Command::NoteRiderHeld { rider: other() },
-        Command::NoteRiderFull { rider: other() },
+        Command::NoteRiderHeld { rider: other(), as_of: u32::MAX },
+        Command::NoteRiderFull { rider: other(), as_of: u32::MAX },
         Command::NoteRiderReleased { rider: other() },
     ] {
         given(until(Preset::FoodDelivery, "rider_assigned")).when_told(answer).then_nothing();

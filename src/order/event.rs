@@ -72,6 +72,8 @@ events! {
     PreparationCancelled(Nothing) = "preparation_cancelled",
     DeliveryOffered(Nothing) = "delivery_offered",
     RiderAssigned(RiderAssigned) = "rider_assigned",
+    /// The rider's book holds a delivery that the store gave them: from here on they may say yes.
+    AssignmentConfirmed(Rider) = "assignment_confirmed",
     RiderAccepted(Rider) = "rider_accepted",
     RiderDeclined(RiderDeclined) = "rider_declined",
     PickedUp(Nothing) = "picked_up",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::event::{DeclineReason, OrderEvent, PaymentDeferred, PaymentRequested, RiderDeclined};
 use super::id::{OrderId, RiderId};
 use super::machine::IllegalEvent;
-use super::order::{Delivery, Order, OrderState as State, Payment, PaymentStatus, Preparation, StockHold};
+use super::order::{Assignment, Delivery, Order, OrderState as State, Payment, PaymentStatus, Preparation, StockHold};
 use super::payment;
 use super::policy::{PaymentMethod, PreparationPolicy, StockPolicy};
 use super::text::Text;
@@ -138,9 +138,16 @@ impl Order {
             OrderEvent::DeliveryOffered(_) => self.delivery_offered(at),
             OrderEvent::RiderAssigned(assigned) => {
                 let fits = !self.is_closed() && matches!(self.delivery, Delivery::None | Delivery::Offered);
-                self.delivery = Delivery::Assigned { rider: assigned.rider_id.clone(), how: assigned.how, since: at };
+                self.delivery = Delivery::Assigned {
+                    rider: assigned.rider_id.clone(),
+                    how: assigned.how,
+                    since: at,
+                    version: self.version + 1,
+                    confirmed: false,
+                };
                 fits
             }
+            OrderEvent::AssignmentConfirmed(confirmed) => self.assignment_confirmed(&confirmed.rider_id, at),
             OrderEvent::RiderAccepted(answer) => self.rider_accepted(&answer.rider_id),
             OrderEvent::RiderDeclined(answer) => self.rider_declined(answer),
             OrderEvent::RiderReleased(released) => {
@@ -259,16 +266,41 @@ impl Order {
         fits
     }
 
+    /// The rider's time to answer begins now.
+    fn assignment_confirmed(&mut self, holder: &RiderId, at: Timestamp) -> bool {
+        let open = !self.is_closed();
+        match &mut self.delivery {
+            Delivery::Assigned { rider, how: Assignment::ByStore, since, confirmed, .. } => {
+                *since = at;
+                open && rider == holder && !std::mem::replace(confirmed, true)
+            }
+            Delivery::Accepted { rider, confirmed } => open && rider == holder && !std::mem::replace(confirmed, true),
+            Delivery::Assigned { how: Assignment::Claimed | Assignment::Own, .. }
+            | Delivery::None
+            | Delivery::Offered
+            | Delivery::PickedUp { .. }
+            | Delivery::Delivered { .. }
+            | Delivery::Cancelled { .. } => false,
+        }
+    }
+
+    /// Of a delivery that the rider claimed, or that was found for them, this event is itself the word of their book. Of
+    /// one that the store assigned it is theirs: earlier releases took it before the book had spoken.
     fn rider_accepted(&mut self, yes: &RiderId) -> bool {
-        let fits = matches!(&self.delivery, Delivery::Assigned { rider, .. } if rider == yes);
-        self.delivery = Delivery::Accepted { rider: yes.clone() };
-        fits && !self.is_closed()
+        let Delivery::Assigned { rider, how, confirmed, .. } = &self.delivery else { return false };
+        let fits = rider == yes && !self.is_closed();
+        let confirmed = match how {
+            Assignment::Claimed | Assignment::Own => true,
+            Assignment::ByStore => *confirmed,
+        };
+        self.delivery = Delivery::Accepted { rider: yes.clone(), confirmed };
+        fits
     }
 
     /// The rider's book may hold the delivery by now, unless it was full.
     fn rider_declined(&mut self, no: &RiderDeclined) -> bool {
         let rider = match &self.delivery {
-            Delivery::Assigned { rider, .. } | Delivery::Accepted { rider } => rider.clone(),
+            Delivery::Assigned { rider, .. } | Delivery::Accepted { rider, .. } => rider.clone(),
             Delivery::None
             | Delivery::Offered
             | Delivery::PickedUp { .. }

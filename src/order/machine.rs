@@ -126,8 +126,8 @@ impl Order {
             Command::NoteVoided => Ok(payment::note_voided(self)),
             Command::NoteRefunded => Ok(payment::note_refunded(self)),
             Command::NoteRiderFound { rider } => Ok(dispatch::note_found(self, rider)),
-            Command::NoteRiderHeld { rider } => Ok(dispatch::note_held(self, rider)),
-            Command::NoteRiderFull { rider } => Ok(dispatch::note_full(self, rider)),
+            Command::NoteRiderHeld { rider, as_of } => Ok(dispatch::note_held(self, rider, *as_of)),
+            Command::NoteRiderFull { rider, as_of } => Ok(dispatch::note_full(self, rider, *as_of)),
             Command::NoteRiderReleased { rider } => Ok(deliver::note_released(self, rider)),
             Command::NoteTime => Ok(deadline::note_time(self, now)),
         }

@@ -228,15 +228,22 @@ pub enum Delivery {
     None,
     /// A rider is wanted.
     Offered,
-    /// Named by the store, or taken by the rider, and not yet entered in the rider's own book.
+    /// Named by the store, or taken by the rider; it holds once the rider's own book has it.
     Assigned {
         rider: RiderId,
         how: Assignment,
+        /// When it was assigned; from its confirmation on, when that came.
         since: Timestamp,
+        /// The version with which it was assigned: what the book said to an earlier one is not about this.
+        version: u32,
+        /// The rider's book holds it. Only what the store assigned stays assigned after that.
+        confirmed: bool,
     },
     /// The rider has said yes.
     Accepted {
         rider: RiderId,
+        /// The rider's book holds it. Journals of earlier releases have riders who said yes before it did.
+        confirmed: bool,
     },
     /// On its way; without a rider when the store carries it itself.
     PickedUp {
@@ -350,6 +357,11 @@ impl Order {
     pub fn rider(&self) -> Option<&RiderId> {
         self.delivery.rider()
     }
+
+    /// Whoever is to carry it has been named, and their book has not said yet whether it takes it.
+    pub fn awaits_riders_book(&self) -> bool {
+        !self.is_closed() && self.delivery.awaits_riders_book()
+    }
 }
 
 impl Delivery {
@@ -365,10 +377,21 @@ impl Delivery {
         }
     }
 
+    fn awaits_riders_book(&self) -> bool {
+        match self {
+            Delivery::Assigned { confirmed, .. } | Delivery::Accepted { confirmed, .. } => !confirmed,
+            Delivery::None
+            | Delivery::Offered
+            | Delivery::PickedUp { .. }
+            | Delivery::Delivered { .. }
+            | Delivery::Cancelled { .. } => false,
+        }
+    }
+
     pub fn rider(&self) -> Option<&RiderId> {
         match self {
             Delivery::None | Delivery::Offered => None,
-            Delivery::Assigned { rider, .. } | Delivery::Accepted { rider } => Some(rider),
+            Delivery::Assigned { rider, .. } | Delivery::Accepted { rider, .. } => Some(rider),
             Delivery::PickedUp { rider } | Delivery::Delivered { rider } | Delivery::Cancelled { rider } => {
                 rider.as_ref()
             }

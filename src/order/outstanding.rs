@@ -118,11 +118,11 @@ impl Order {
                 let own = self.placement.policy.dispatch == Dispatch::OwnRiders;
                 (own && matches!(self.state, State::Ready { .. })).then_some(Request::FindRider)
             }
-            Delivery::Assigned { rider, .. } | Delivery::Accepted { rider } if !ended => {
-                Some(Request::HoldRider { rider: rider.clone() })
-            }
-            Delivery::Assigned { rider, .. } | Delivery::Accepted { rider } => {
+            Delivery::Assigned { rider, .. } | Delivery::Accepted { rider, .. } if ended => {
                 Some(Request::ReleaseRider { rider: rider.clone() })
+            }
+            Delivery::Assigned { rider, confirmed, .. } | Delivery::Accepted { rider, confirmed } => {
+                (!confirmed).then(|| Request::HoldRider { rider: rider.clone() })
             }
             Delivery::PickedUp { rider: Some(rider) } if ended => Some(Request::ReleaseRider { rider: rider.clone() }),
             Delivery::None | Delivery::PickedUp { .. } | Delivery::Delivered { .. } | Delivery::Cancelled { .. } => {
@@ -219,6 +219,7 @@ mod tests {
             (Preset::Retail, "order_submitted"),
             (Preset::Restaurant, "preparation_started"),
             (Preset::StoreDelivered, "picked_up"),
+            (Preset::QuickService, "assignment_confirmed"),
             (Preset::QuickService, "picked_up"),
         ] {
             given(until(preset, last)).outstanding([]);
@@ -266,7 +267,7 @@ mod tests {
         let answered = |order: Given| order.order().has_answer_for(CommandName::Claim);
         assert!(!answered(given(until(Preset::FoodDelivery, "rider_assigned"))));
         assert!(answered(given(until(Preset::FoodDelivery, "rider_accepted"))));
-        let full = Command::NoteRiderFull { rider: rider_id() };
+        let full = Command::NoteRiderFull { rider: rider_id(), as_of: u32::MAX };
         assert!(answered(
             given(until(Preset::FoodDelivery, "rider_assigned")).when_told(full).then_first("rider_declined")
         ));

@@ -159,6 +159,7 @@ const HARMLESS: &[&str] = &[
     "preparation_cancelled",
     "delivery_offered",
     "rider_assigned",
+    "assignment_confirmed",
     "rider_accepted",
     "rider_declined",
     "picked_up",

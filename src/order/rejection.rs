@@ -24,6 +24,8 @@ pub enum Rejection {
     DeliveryNotOffered,
     #[error("the rider carries as many deliveries as a rider may")]
     RiderAtCapacity,
+    #[error("the rider's book has not confirmed this delivery yet")]
+    AssignmentPending,
     #[error("an earlier payment has not been answered yet: another card could be charged twice")]
     PaymentInDoubt,
     #[error("the store does not take this method of payment")]
@@ -43,6 +45,7 @@ impl Rejection {
             Rejection::DeliveryTaken => "delivery_taken",
             Rejection::DeliveryNotOffered => "delivery_not_offered",
             Rejection::RiderAtCapacity => "rider_at_capacity",
+            Rejection::AssignmentPending => "assignment_pending",
             Rejection::PaymentInDoubt => "payment_in_doubt",
             Rejection::PaymentMethodNotOffered => "payment_method_not_offered",
         }

@@ -154,3 +154,46 @@ async fn two_desks_cannot_overload_the_same_rider() {
     };
     wait_until("the rider holds three, and the others wait for another rider", held).await;
 }
+
+/// Three orders that the rider has said yes to.
+async fn full_hands(app: &TestApp, life: &Life) {
+    for order in ready_orders(app, life, AT_MOST).await {
+        app.assign(&life.shop.owner, &order, &life.rider).await.ok();
+        app.accept_delivery(&life.rider, &order).await.ok();
+    }
+}
+
+#[tokio::test]
+async fn a_rider_with_full_hands_cannot_be_quick_enough_for_a_fourth() {
+    let app = TestApp::start().await;
+    let life = Life::at(&app, "quick_service").await;
+    full_hands(&app, &life).await;
+    for order in ready_orders(&app, &life, 10).await {
+        let tap = async || {
+            let yes = app.accept_delivery(&life.rider, &order).await;
+            let leaves = app.pick_up(&life.rider, &order).await;
+            assert!(yes.status != 200 && leaves.status != 200, "{yes:?}, {leaves:?}");
+        };
+        let (assigned, ..) = tokio::join!(app.assign(&life.shop.owner, &order, &life.rider), tap(), tap(), tap());
+        assigned.ok();
+        let offered = |order: &serde_json::Value| order["delivery"]["status"] == "offered";
+        app.wait_for_order(&order, "it is offered to others", offered).await;
+    }
+    let mine = app.get(&life.rider, "/v1/riders/me").await.ok();
+    assert_eq!(mine["active_deliveries"].as_array().unwrap().len(), AT_MOST, "{mine}");
+}
+
+#[tokio::test]
+async fn a_crash_between_naming_a_rider_and_asking_their_book_gives_no_fourth() {
+    let mut app = TestApp::start().await;
+    let life = Life::at(&app, "quick_service").await;
+    full_hands(&app, &life).await;
+    let order = life.order_in(&app, "ready").await;
+    app.assign(&life.shop.owner, &order, &life.rider).await.ok();
+    app.kill();
+    app.start_again();
+    let yes = app.accept_delivery(&life.rider, &order).await;
+    let leaves = app.pick_up(&life.rider, &order).await;
+    assert!(yes.status != 200 && leaves.status != 200, "{yes:?}, {leaves:?}");
+    app.wait_for_order(&order, "it is offered to others", |order| order["delivery"]["status"] == "offered").await;
+}

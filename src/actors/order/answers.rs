@@ -8,8 +8,8 @@ use super::{Execute, ExecuteError, OrderActor, Receipt};
 use crate::actors::catalogue::Stores;
 use crate::actors::mailbox::Reply;
 use crate::order::{
-    CommandId, CommandName, IllegalEvent, Order, OrderCommand, OrderEvent, OrderId, Text, Timestamp, UnreadableEvent,
-    replay,
+    CommandId, CommandName, IllegalEvent, Order, OrderCommand, OrderEvent, OrderId, Rejection, Text, Timestamp,
+    UnreadableEvent, replay,
 };
 use crate::store::{Readers, Recorded, StreamId};
 
@@ -147,6 +147,44 @@ impl OrderActor {
         for waiting in work.unanswered.extract_if(.., |waiting| order.has_answer_for(waiting.command)) {
             waiting.reply.send(Ok(Receipt { order: order.clone(), ..waiting.receipt }));
         }
+    }
+
+    /// Holds the command back until the rider's book has spoken; but no longer than anyone waits for an answer, and then
+    /// nothing has happened.
+    pub(super) fn wait_for_book(&mut self, execute: Execute, reply: Reply<Execute>, ctx: &mut Context<Self>) {
+        let id = execute.id;
+        self.in_work().waiting_for_book.push((execute, reply));
+        let busy = self.lifeline.busy();
+        ctx.run_later(self.world.pace.answer_within, move |actor, _| {
+            drop(busy);
+            let Some(work) = &mut actor.in_work else { return };
+            let refused =
+                Err(ExecuteError::Rejected { rejection: Rejection::AssignmentPending, order: actor.order.clone() });
+            for (_, reply) in work.waiting_for_book.extract_if(.., |(waiting, _)| waiting.id == id) {
+                reply.send(refused.clone());
+            }
+            actor.put_away();
+        });
+    }
+
+    /// Each in a turn of its own: the first that writes shuts the door on the next.
+    pub(super) fn carry_out_what_waited(&mut self, ctx: &mut Context<Self>) {
+        let pending = self.order.as_ref().is_some_and(|order| order.awaits_riders_book());
+        let Some(work) = self.in_work.as_mut().filter(|_| !pending) else { return };
+        for (execute, reply) in std::mem::take(&mut work.waiting_for_book) {
+            self.when_the_door_is_open(execute, reply, ctx);
+        }
+    }
+
+    fn when_the_door_is_open(&mut self, execute: Execute, reply: Reply<Execute>, ctx: &mut Context<Self>) {
+        let later = std::future::ready((execute, reply)).into_actor(self);
+        ctx.spawn(later.map(|(execute, reply), actor, ctx| {
+            if ctx.waiting() {
+                actor.when_the_door_is_open(execute, reply, ctx);
+            } else {
+                actor.execute(execute, reply, ctx);
+            }
+        }));
     }
 
     /// Nobody waits any longer. A placement that is not settled by now is taken and paid later; of everything else the

@@ -190,20 +190,7 @@ impl OrderActor {
     /// and that a rider is free, whose book has yet to strike out this very order.
     pub(super) fn ask_again_if_unsettled(&mut self, ctx: &mut Context<Self>) {
         let outstanding = self.order.as_ref().map(|order| order.outstanding()).unwrap_or_default();
-        let unsettled = |ask: &&mut Ask| {
-            let may_change_nothing = match ask.request {
-                Request::Pay { .. } | Request::FindRider => true,
-                // A rider named by the store is held by their book long before they say yes.
-                Request::HoldRider { .. }
-                | Request::ReserveStock
-                | Request::ReturnStock
-                | Request::SellStock
-                | Request::RetryPayment
-                | Request::StopPreparation
-                | Request::ReleaseRider { .. } => false,
-            };
-            may_change_nothing && ask.stage == Stage::Answered && outstanding.contains(&ask.request)
-        };
+        let unsettled = |ask: &&mut Ask| ask.stage == Stage::Answered && outstanding.contains(&ask.request);
         let mut resting = Vec::new();
         let asks = &mut self.in_work().asks;
         for ask in asks.under_way.iter_mut().filter(unsettled) {
@@ -282,8 +269,10 @@ async fn ask_world(world: World, order: Arc<Order>, request: Request, fresh: boo
         Request::HoldRider { rider } => {
             let hold = NoteInBook::new(&order, CommandName::NoteRiderHeld, RiderCommand::Hold { order: order.id });
             match world.riders.ask(To { id: rider.clone(), origin: None, message: hold }).await {
-                Ok(Ok(_)) => Outcome::settled(OrderCommand::NoteRiderHeld { rider }),
-                Ok(Err(EnterError::Refused(RiderFull))) => Outcome::settled(OrderCommand::NoteRiderFull { rider }),
+                Ok(Ok(_)) => Outcome::settled(OrderCommand::NoteRiderHeld { rider, as_of: order.version }),
+                Ok(Err(EnterError::Refused(RiderFull))) => {
+                    Outcome::settled(OrderCommand::NoteRiderFull { rider, as_of: order.version })
+                }
                 Ok(Err(_)) | Err(_) => Outcome::AGAIN,
             }
         }

@@ -24,7 +24,7 @@ use super::registry::{Lifeline, Resident};
 use super::tail::News;
 use super::world::World;
 use crate::order::{
-    self, CommandId, CommandName, NoStep, Order, OrderCommand, OrderEvent, OrderId, Party, Step, Timestamp,
+    self, CommandId, CommandName, NoStep, Order, OrderCommand, OrderEvent, OrderId, Party, Rejection, Step, Timestamp,
 };
 use crate::store::{Append, Committed, Due, NewEvent, NotAppended, Recorded, Shard, StreamId};
 
@@ -51,6 +51,8 @@ pub struct OrderActor {
 struct InWork {
     origin: Option<Origin>,
     unanswered: Vec<Unanswered>,
+    /// What a rider may only do once their book has spoken. Bounded by the mailbox: each holds its permit.
+    waiting_for_book: Vec<(Execute, Reply<Execute>)>,
     asks: Asks,
 }
 
@@ -91,7 +93,8 @@ impl OrderActor {
 
     /// Keeps nothing of what is finished.
     fn put_away(&mut self) {
-        self.in_work.take_if(|work| work.unanswered.is_empty() && work.asks.are_settled());
+        let nothing_waits = |work: &InWork| work.unanswered.is_empty() && work.waiting_for_book.is_empty();
+        self.in_work.take_if(|work| nothing_waits(work) && work.asks.are_settled());
     }
 
     /// Reads until it succeeds: an order that cannot be read waits, and its askers are told so by their timeouts.
@@ -145,6 +148,7 @@ impl OrderActor {
         match order::step(self.order.as_ref(), self.id(), &execute.by, &execute.command, now) {
             Ok(Step { events, next }) if events.is_empty() => self.already_holds(&execute, next, reply, ctx),
             Ok(step) => self.write(execute, step, now, Some(reply), ctx),
+            Err(NoStep::Rejected(Rejection::AssignmentPending)) => self.wait_for_book(execute, reply, ctx),
             Err(NoStep::Rejected(rejection)) => {
                 reply.send(Err(ExecuteError::Rejected { rejection, order: self.order.clone() }));
                 self.leave_if_nobody(ctx);
@@ -276,6 +280,7 @@ impl OrderActor {
         }
         self.answer_who_waits();
         self.follow_through(ctx);
+        self.carry_out_what_waited(ctx);
     }
 
     /// The journal says no to this append for certain.

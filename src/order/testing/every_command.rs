@@ -57,8 +57,8 @@ pub(crate) fn every_command(order: &Order) -> Vec<Issued> {
         told("note-voided", Command::NoteVoided),
         told("note-refunded", Command::NoteRefunded),
         told("note-rider-found", Command::NoteRiderFound { rider: rider_id() }),
-        told("note-rider-held", Command::NoteRiderHeld { rider: carrier() }),
-        told("note-rider-full", Command::NoteRiderFull { rider: carrier() }),
+        told("note-rider-held", Command::NoteRiderHeld { rider: carrier(), as_of: order.version }),
+        told("note-rider-full", Command::NoteRiderFull { rider: carrier(), as_of: order.version }),
         told("note-rider-released", Command::NoteRiderReleased { rider: given_back() }),
     ]
 }
@@ -96,7 +96,8 @@ pub(crate) fn definite_answers(order: &Order, request: &Request) -> Vec<OrderCom
         Request::StopPreparation => vec![Command::NotePreparationStopped],
         Request::FindRider => vec![Command::NoteRiderFound { rider: free }],
         Request::HoldRider { rider } => {
-            vec![Command::NoteRiderHeld { rider: rider.clone() }, Command::NoteRiderFull { rider: rider.clone() }]
+            let (rider, as_of) = (rider.clone(), order.version);
+            vec![Command::NoteRiderHeld { rider: rider.clone(), as_of }, Command::NoteRiderFull { rider, as_of }]
         }
         Request::ReleaseRider { rider } => vec![Command::NoteRiderReleased { rider: rider.clone() }],
     }

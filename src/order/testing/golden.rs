@@ -56,6 +56,7 @@ pub(crate) fn order_events() -> Vec<Event> {
         Event::DeliveryOffered(Nothing {}),
     ];
     all.extend([Assignment::Claimed, Assignment::ByStore, Assignment::Own].map(|how| assigned(rider_id(), how)));
+    all.push(confirmed(rider_id()));
     all.push(Event::RiderAccepted(Rider { rider_id: rider_id() }));
     all.extend(
         [DeclineReason::Rider, DeclineReason::DidNotAnswer, DeclineReason::AtCapacity]

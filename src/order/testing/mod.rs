@@ -150,6 +150,10 @@ pub(crate) fn assigned(rider_id: RiderId, how: Assignment) -> OrderEvent {
     OrderEvent::RiderAssigned(RiderAssigned { rider_id, how })
 }
 
+pub(crate) fn confirmed(rider_id: RiderId) -> OrderEvent {
+    OrderEvent::AssignmentConfirmed(Rider { rider_id })
+}
+
 /// An event that is all in its name.
 pub(crate) fn plain(name: &str) -> OrderEvent {
     OrderEvent::read(name, "{}").unwrap()
@@ -179,7 +183,8 @@ pub(crate) fn happy(preset: Preset) -> Vec<OrderEvent> {
         Preset::QuickService => [placed(), requested(1), authorized(1), submitted()]
             .into_iter()
             .chain([plain("order_accepted"), plain("delivery_offered"), captured(1)])
-            .chain(took(Assignment::ByStore))
+            .chain([assigned(rider_id(), Assignment::ByStore), confirmed(rider_id())])
+            .chain([OrderEvent::RiderAccepted(Rider { rider_id: rider_id() })])
             .chain([plain("picked_up"), plain("delivered"), released(), completed(), plain("order_settled")])
             .collect(),
         // They differ in who accepts, not in what happens.

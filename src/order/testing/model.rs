@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::order::order::Assignment;
 use crate::order::{DeclineReason, OrderEvent as Event, RiderId, Status};
 
 /// Where the money is, as the events tell it.
@@ -36,6 +37,9 @@ pub(crate) struct Model {
     goods: Goods,
     counted: bool,
     carrier: Option<RiderId>,
+    /// How the carrier came to it, and whether their book has said yes.
+    how: Assignment,
+    in_book: bool,
     /// In whose books it may stand.
     in_books: BTreeSet<RiderId>,
     settled: bool,
@@ -50,6 +54,8 @@ impl Model {
             goods: Goods::NotAsked,
             counted,
             carrier: None,
+            how: Assignment::ByStore,
+            in_book: false,
             in_books: BTreeSet::new(),
             settled: false,
         }
@@ -148,8 +154,19 @@ impl Model {
                 assert!(!self.in_books.contains(&assigned.rider_id), "assigned before it was given back");
                 assert_eq!(self.carrier.replace(assigned.rider_id.clone()), None, "two carriers");
                 self.in_books.insert(assigned.rider_id.clone());
+                (self.how, self.in_book) = (assigned.how, false);
             }
-            Event::RiderAccepted(rider) => assert_eq!(self.carrier.as_ref(), Some(&rider.rider_id)),
+            Event::AssignmentConfirmed(rider) => {
+                assert_eq!(self.carrier.as_ref(), Some(&rider.rider_id));
+                assert!(!std::mem::replace(&mut self.in_book, true), "confirmed twice");
+            }
+            Event::RiderAccepted(rider) => {
+                assert_eq!(self.carrier.as_ref(), Some(&rider.rider_id));
+                // Whoever took it themselves is told by this that their book has it.
+                self.in_book |= self.how != Assignment::ByStore;
+                assert!(self.in_book, "accepted before the book has it");
+            }
+            Event::PickedUp(_) => assert!(self.in_book || self.carrier.is_none(), "carried past the book"),
             Event::RiderDeclined(declined) => {
                 assert_eq!(self.carrier.take(), Some(declined.rider_id.clone()), "declined by someone else");
                 if declined.why == DeclineReason::AtCapacity {

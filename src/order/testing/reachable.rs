@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::every_command::{Issued, clock, definite_answers, due_times, every_command};
-use crate::order::order::Assignment;
 use crate::order::testing::*;
 use crate::order::{
     Delivery, NoStep, Order, OrderCommand, OrderEvent, OrderState as State, Party, PaymentMethod, PaymentOperation,
@@ -36,7 +35,7 @@ fn key(order: &Order) -> String {
         }
     };
     let rider = order.rider().map(|rider| rider.as_str());
-    let how = if let Delivery::Assigned { how, .. } = delivery { Some(how) } else { None };
+    let how = if let Delivery::Assigned { how, confirmed, .. } = delivery { Some((how, confirmed)) } else { None };
     let mut releasing: Vec<_> = order.releasing.iter().map(|rider| rider.as_str()).collect();
     releasing.sort_unstable();
     let paid = (payment.status, payment.in_doubt, payment.capture_due, payment.attempt.min(1));
@@ -143,10 +142,7 @@ fn check_answers(order: &Arc<Order>, outstanding: &[Request]) {
         step(Some(order), ORDER, &Party::System, answer, order.updated_at).expect("an answer is never refused")
     };
     for request in outstanding {
-        // Already said, or only half of it: the rider has to say yes too.
-        let held_is_no_news = matches!(request, Request::HoldRider { .. })
-            && !matches!(order.delivery, Delivery::Assigned { how: Assignment::Claimed | Assignment::Own, .. });
-        for answer in definite_answers(order, request).iter().skip(usize::from(held_is_no_news)) {
+        for answer in &definite_answers(order, request) {
             assert!(!take(order, answer).events.is_empty(), "{answer:?} to {request:?} is lost in {}", key(order));
         }
     }
@@ -301,12 +297,13 @@ fn every_event_can_happen_and_the_presets_differ_as_their_names_say() {
     let stock = ["stock_reserved", "out_of_stock"];
     let stock_back = ["stock_returned", "stock_sold"];
     let kitchen = ["preparation_started", "preparation_finished", "preparation_cancelled"];
-    let riders = ["rider_assigned", "rider_accepted", "rider_declined"];
+    let riders = ["rider_assigned", "assignment_confirmed", "rider_accepted", "rider_declined"];
+    let desk = "assignment_confirmed"; // Only a desk names riders who have yet to say yes.
     let of = |names: &[&[&'static str]]| names.concat();
-    assert_eq!(never(Preset::FoodDelivery), of(&[&[area], &stock, &stock_back]));
-    assert_eq!(never(Preset::Retail), of(&[&[area]]));
+    assert_eq!(never(Preset::FoodDelivery), of(&[&[area], &stock, &[desk], &stock_back]));
+    assert_eq!(never(Preset::Retail), of(&[&[area, desk]]));
     assert_eq!(never(Preset::QuickService), of(&[&[area], &stock, &kitchen, &stock_back]));
-    assert_eq!(never(Preset::Restaurant), of(&[&[area, "order_rejected"]]));
+    assert_eq!(never(Preset::Restaurant), of(&[&[area, "order_rejected", desk]]));
     assert_eq!(
         never(Preset::StoreDelivered),
         of(&[&[area], &stock, &["delivery_offered"], &riders, &["rider_released"], &stock_back])

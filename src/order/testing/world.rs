@@ -13,8 +13,9 @@ use super::model::Model;
 use super::provider::{Provider, Verdict};
 use crate::order::testing::*;
 use crate::order::{
-    CommandName, Order, OrderCommand as Command, OrderId, Party, PaymentOperation, Pieces, Placement, Request,
-    RiderBook, RiderCommand, RiderId, Stock, StockCommand, StockEvent, StockPolicy, StockRefusal, Timestamp, step,
+    CommandName, Delivery, Order, OrderCommand as Command, OrderId, Party, PaymentOperation, Pieces, Placement,
+    Request, RiderBook, RiderCommand, RiderId, Stock, StockCommand, StockEvent, StockPolicy, StockRefusal, Timestamp,
+    step,
 };
 
 /// What becomes of a request.
@@ -108,7 +109,9 @@ impl World {
                 // What is not outstanding any more may be asked again one day.
                 let outstanding: HashSet<_> = life.order.outstanding().into_iter().collect();
                 life.asked.retain(|request| outstanding.contains(request));
-                !step.events.is_empty()
+                let changed = !step.events.is_empty();
+                self.check_hands(n);
+                changed
             }
             Err(crate::order::NoStep::Rejected(_)) => false,
             Err(crate::order::NoStep::Illegal(illegal)) => panic!("{illegal}"),
@@ -134,7 +137,7 @@ impl World {
         if let Request::Pay { operation, attempt } = request {
             return self.pay(n, *operation, *attempt, fate);
         }
-        let id = self.lives[n].id;
+        let (id, as_of) = (self.lives[n].id, self.lives[n].order.version);
         let answer = match (request, fate) {
             (_, Fate::NotSent) => return None,
             (_, Fate::Lost { .. }) => {
@@ -170,8 +173,8 @@ impl World {
                 Command::NoteRiderFound { rider: self.books.iter().find(free)?.0.clone() }
             }
             (Request::HoldRider { rider }, _) => match self.book(rider, RiderCommand::Hold { order: id }) {
-                true => Command::NoteRiderHeld { rider: rider.clone() },
-                false => Command::NoteRiderFull { rider: rider.clone() },
+                true => Command::NoteRiderHeld { rider: rider.clone(), as_of },
+                false => Command::NoteRiderFull { rider: rider.clone(), as_of },
             },
             (Request::ReleaseRider { rider }, _) => {
                 self.book(rider, RiderCommand::Release { order: id });
@@ -224,6 +227,16 @@ impl World {
     fn check_shelf(&self) {
         let level = self.stock.level(ITEM).unwrap_or_default();
         assert_eq!(u64::from(level.available) + u64::from(level.reserved) + self.sold, self.came_in);
+    }
+
+    /// Whoever carries an order has it in their book, which has room for so many.
+    fn check_hands(&self, n: usize) {
+        let Life { id, order, .. } = &self.lives[n];
+        let carried = match &order.delivery {
+            Delivery::Accepted { rider, .. } | Delivery::PickedUp { rider: Some(rider) } if !order.is_closed() => rider,
+            _ => return,
+        };
+        assert!(self.books[carried].held().contains(id), "{carried} carries what their book does not hold: {order:?}");
     }
 
     pub(crate) fn restock(&mut self, quantity: u32) {

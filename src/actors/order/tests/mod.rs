@@ -12,7 +12,7 @@ use crate::actors::mailbox::{Mailbox, Refusal};
 use crate::actors::payment::ChargeOutcome;
 use crate::actors::probe::until;
 use crate::actors::registry::TakeCensus;
-use crate::order::{PaymentOperation, PaymentStatus, Preset, Status, Text};
+use crate::order::{DeliveryStatus, PaymentOperation, PaymentStatus, Preset, Status, Text};
 use crate::store::{AnswerKey, CommitFault};
 
 /// Brings an order's actor down, where a bug in a rule would: see the commands below.
@@ -165,6 +165,54 @@ async fn the_search_for_an_own_rider_goes_on_after_one_declined() {
     town.books_are_quick();
 
     until("a rider departs", async || town.order(id).await.status() == Status::PickedUp).await;
+}
+
+async fn assigned_while_books_are_slow(town: &Town) -> OrderId {
+    town.books_are_slow();
+    let assign = OrderCommand::Assign { rider: rider() };
+    town.placed_at(Preset::QuickService, [OrderCommand::Accept, assign]).await
+}
+
+#[actix::test]
+async fn a_rider_s_yes_waits_until_their_book_holds_the_order() {
+    let town = Town::new().await;
+    let id = assigned_while_books_are_slow(&town).await;
+    let yes = || town.execute(id, Party::Rider(rider()), OrderCommand::AcceptDelivery);
+    // Twice, as an impatient thumb does it: the first to be carried out shuts the door on the other.
+    let (mut first, mut second) = (std::pin::pin!(yes()), std::pin::pin!(yes()));
+    assert!(futures_util::poll!(&mut first).is_pending() && futures_util::poll!(&mut second).is_pending());
+    assert_eq!(town.events(id).await.last().map(String::as_str), Some("rider_assigned"));
+
+    town.books_are_quick();
+
+    assert_eq!(first.await.unwrap().order.delivery.status(), DeliveryStatus::Accepted);
+    assert_eq!(second.await.unwrap().order.delivery.status(), DeliveryStatus::Accepted);
+    let names = town.events(id).await;
+    assert_eq!(names[names.len() - 3..], ["rider_assigned", "assignment_confirmed", "rider_accepted"]);
+}
+
+#[actix::test]
+async fn a_rider_s_yes_is_refused_if_their_book_says_nothing() {
+    let town = Town::new().await;
+    let id = assigned_while_books_are_slow(&town).await;
+    let refused = town.execute(id, Party::Rider(rider()), OrderCommand::AcceptDelivery).await;
+    let pending = crate::order::Rejection::AssignmentPending;
+    assert!(matches!(&refused, Err(ExecuteError::Rejected { rejection, .. }) if *rejection == pending), "{refused:?}");
+    assert_eq!(town.order(id).await.delivery.status(), DeliveryStatus::Assigned);
+}
+
+#[actix::test]
+async fn what_a_book_had_not_confirmed_is_asked_again_after_a_restart() {
+    let first = Town::new().await;
+    let id = assigned_while_books_are_slow(&first).await;
+    let history = first.readers.stream(StreamId::order(id), 0).await.unwrap();
+
+    let second = Town::new().await;
+    second.books_are_slow();
+    let wake: Mailbox<crate::actors::registry::Wake<OrderActor>> = second.registry.mailbox();
+    wake.ask(crate::actors::registry::Wake(vec![(id, Some(Origin::History(history)))])).await.unwrap();
+
+    until("the book is asked", async || second.waits_for_books()).await;
 }
 
 #[actix::test]

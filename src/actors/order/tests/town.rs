@@ -20,8 +20,8 @@ use crate::actors::rider::RiderActor;
 use crate::actors::store::{AttendDesk, KeepStock, StopPreparation, StoreActor};
 use crate::actors::world::{Pace, Reach};
 use crate::order::{
-    CustomerId, Line, Money, OwnerId, PaymentMethod, Place, Placement, Point, Preset, ServicePolicy, SharedPlacement,
-    RiderBook, RiderId, StoreId, StoreRef, Subject, Text,
+    CustomerId, Line, Money, OwnerId, PaymentMethod, Place, Placement, Point, Preset, RiderBook, RiderId,
+    ServicePolicy, SharedPlacement, StoreId, StoreRef, Subject, Text,
 };
 use crate::store::{AnswerKey, Catalogue, CommitFault, DataPlace, Engine, Readers};
 
@@ -130,6 +130,10 @@ impl Town {
 
     pub(super) fn books_are_slow(&self) {
         *self.books.lock().unwrap() = Some(Vec::new());
+    }
+
+    pub(super) fn waits_for_books(&self) -> bool {
+        self.books.lock().unwrap().as_ref().is_some_and(|held| !held.is_empty())
     }
 
     /// Says yes to all that riders' books were asked meanwhile.
