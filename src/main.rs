@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use baedal::cli::Cli;
 use baedal::load::NotGood;
+use baedal::telemetry;
 use clap::Parser as _;
 
 /// For SQLite and librdkafka too: the C library's own allocator takes a tenth of a commit.
@@ -11,10 +12,12 @@ use clap::Parser as _;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    match Cli::parse().run(&mut std::io::stdout()) {
+    let outcome = Cli::parse().run(&mut std::io::stdout());
+    telemetry::flush_log();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("baedal: {error:#}");
+            telemetry::say(format_args!("baedal: {error:#}\n"));
             error.downcast_ref::<NotGood>().map_or(ExitCode::FAILURE, |run| run.status().into())
         }
     }

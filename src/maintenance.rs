@@ -11,6 +11,7 @@ use crate::app::place;
 use crate::config::Config;
 use crate::running::RunningServer;
 use crate::store::{Engine, Onlooker, OpenError, Reader, Shard};
+use crate::telemetry;
 use crate::verify;
 
 /// Brings the schema up to date, and says so.
@@ -34,7 +35,7 @@ pub fn verify(config: &Config) -> anyhow::Result<String> {
         if report.broken.is_empty() {
             return Ok(report.to_string());
         }
-        eprint!("{report}");
+        telemetry::say(format_args!("{report}"));
         anyhow::bail!("{} promises are broken", report.broken.len())
     })
 }
@@ -82,7 +83,8 @@ const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 fn show_progress(done: u64, all: u64) {
     if std::io::stderr().is_terminal() {
-        eprint!("\r{done} of {all} events{}", if done == all { "\n" } else { "" });
+        let end = if done == all { "\n" } else { "" };
+        telemetry::say(format_args!("\r{done} of {all} events{end}"));
     }
 }
 

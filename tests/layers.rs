@@ -106,6 +106,12 @@ const BANS: &[Ban] = &[
     Ban {
         under: "",
         except: &[],
+        words: &["println!", "print!("],
+        because: "they panic when nobody reads any more: what is said goes through telemetry",
+    },
+    Ban {
+        under: "",
+        except: &[],
         words: &["use crate::{"],
         because: "an import names its folder, so that these bans can see it",
     },

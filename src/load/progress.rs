@@ -22,13 +22,13 @@ pub(super) async fn show(run: Rc<Run>, start: Instant) {
         let lately = std::mem::replace(&mut tally.lately, Lately::new());
         let p99 = lately.took.value_at_quantile(0.99) as f64 / 1e3;
         let (refused, unknown) = tally.refused_and_unknown();
-        eprintln!(
+        crate::telemetry::say(format_args!(
             "{:>5.0} s  {:>7.0} orders/s  {:>7.0} commands/s  p99 {p99:>8.2} ms  {refused:>7} refused  {unknown:>5} \
-             unknown  {:>6} under way",
+             unknown  {:>6} under way\n",
             now.saturating_duration_since(start).as_secs_f64(),
             lately.placed as f64 / seconds,
             lately.done as f64 / seconds,
             run.under_way.get(),
-        );
+        ));
     }
 }

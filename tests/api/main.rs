@@ -19,6 +19,7 @@ mod food_delivery;
 mod idempotency;
 mod lists;
 mod load;
+mod logging;
 mod money;
 mod non_functional;
 mod operations;
