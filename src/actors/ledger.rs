@@ -2,7 +2,9 @@
 //!
 //! A popular store would be slow if each entry waited for the commit of the one before it. So entries gather while
 //! a commit is under way, and are then decided one after the other against the state that the earlier ones
-//! will leave behind. If any of them is not written for certain, all of that state is thrown away and read again.
+//! will leave behind. If the journal leaves one out for certain (its key was answered before, say), the book is read on
+//! to what stands, and those that were decided on the state that did not come about are decided again. Only if the
+//! outcome of one is unknown, all of the state is thrown away and read again.
 
 use std::sync::Arc;
 
@@ -15,7 +17,7 @@ use super::mailbox::{Admitted, Mailbox, Refusal, Reply};
 use super::registry::{Lifeline, Resident};
 use super::tail::News;
 use crate::order::{CommandId, IllegalEvent, Timestamp, UnreadableEvent};
-use crate::store::{AnswerKey, Append, Committed, Due, NewEvent, Readers, Recorded, Shard, StreamId};
+use crate::store::{AnswerKey, Append, Committed, Due, NewEvent, NotAppended, Readers, Recorded, Shard, StreamId};
 
 /// How many entries are decided and appended together: with the journal's group this bounds what one store can
 /// take of a commit.
@@ -23,6 +25,10 @@ const TOGETHER: usize = 128;
 
 /// How many rows of a long book are read at a time.
 const PAGE: usize = 2_000;
+
+/// How often an entry is decided at most. Each time someone else's append to the stream came first, and nobody else
+/// writes in a book but a writer that was replaced.
+const MAX_TRIES: u32 = 3;
 
 /// What is kept in a book, and its rules.
 pub trait Book: Clone + Default + Send + Sync + Unpin + 'static {
@@ -87,6 +93,8 @@ pub enum EnterError<R> {
 struct Waiting<B: Book> {
     enter: Enter<B>,
     reply: Reply<Enter<B>>,
+    /// How often it was decided.
+    tries: u32,
 }
 
 pub struct LedgerActor<B: Book> {
@@ -115,7 +123,7 @@ impl<B: Book> Actor for LedgerActor<B> {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         let (readers, stream) = (self.world.readers.clone(), B::stream(&self.id));
-        ctx.wait(async move { read_book::<B>(&readers, stream).await }.into_actor(self).map(|book, actor, ctx| {
+        ctx.wait(async move { read_on(&readers, stream, B::default()).await }.into_actor(self).map(|book, actor, ctx| {
             match book {
                 Ok(book) => actor.book = Arc::new(book),
                 Err(BookError::Unreachable) => ctx.stop(), // The registry starts another one after a pause.
@@ -130,8 +138,8 @@ enum BookError {
     Bad(String),
 }
 
-async fn read_book<B: Book>(readers: &Readers, stream: StreamId) -> Result<B, BookError> {
-    let mut book = B::default();
+/// What the journal has of the book beyond this.
+async fn read_on<B: Book>(readers: &Readers, stream: StreamId, mut book: B) -> Result<B, BookError> {
     loop {
         let page = readers.stream_page(stream, book.version(), PAGE).await.map_err(|error| {
             tracing::warn!(kind = B::NAME, %error, "cannot read a book; trying again");
@@ -154,6 +162,49 @@ enum Decided<R> {
     Refused(R),
 }
 
+/// What became of an entry.
+enum Fate<R> {
+    Stands(Committed),
+    Holds,
+    Refused(R),
+    /// Left out by the journal for a reason of its own.
+    NotWritten(EnterError<R>),
+    /// Left out because it was decided on a state that did not come about.
+    TooLate,
+    Unknown,
+}
+
+impl<R> Fate<R> {
+    fn of(outcome: Result<Result<Committed, WriteError>, Refusal>) -> Self {
+        match outcome {
+            Ok(Ok(committed)) => Fate::Stands(committed),
+            Ok(Err(WriteError::NotAppended(NotAppended::AnsweredBefore(answer)))) => {
+                Fate::NotWritten(EnterError::AnsweredBefore(answer))
+            }
+            Ok(Err(WriteError::NotAppended(NotAppended::VersionConflict))) => Fate::TooLate,
+            Ok(Err(WriteError::NotAppended(
+                NotAppended::TooLarge { .. } | NotAppended::Empty | NotAppended::DidNotHappen,
+            )))
+            | Ok(Err(WriteError::Unwritable(_))) => Fate::NotWritten(EnterError::Unwritable),
+            Err(refusal) if refusal.is_definite() => Fate::NotWritten(EnterError::Unwritable),
+            Ok(Err(WriteError::Unknown)) | Err(_) => Fate::Unknown,
+        }
+    }
+
+    /// The book is not what the group was to make of it.
+    fn is_missing(&self) -> bool {
+        matches!(self, Fate::NotWritten(_) | Fate::TooLate | Fate::Unknown)
+    }
+
+    /// Means nothing if another of the group is missing.
+    fn is_provisional(&self) -> bool {
+        matches!(self, Fate::Holds | Fate::Refused(_) | Fate::TooLate)
+    }
+}
+
+/// An entry and what became of it.
+type Settled<B> = (Waiting<B>, Fate<<B as Book>::Refusal>);
+
 impl<B: Book> LedgerActor<B> {
     fn go_on(&mut self, ctx: &mut Context<Self>) {
         if self.writing || self.waiting.is_empty() {
@@ -164,32 +215,78 @@ impl<B: Book> LedgerActor<B> {
         let now = self.world.clock.now();
         let mut book = B::clone(&self.book);
         let mut decided = Vec::with_capacity(group.len());
-        for Waiting { enter, reply } in group {
+        for mut waiting in group {
+            waiting.tries += 1;
+            let enter = &waiting.enter;
             self.lifeline.working_on(enter.id);
             let decision = match book.decide(&enter.command, &self.world) {
                 Ok(Some(event)) => {
-                    let (write, after) = self.entry(book, event, &enter, now);
+                    let (write, after) = self.entry(book, event, enter, now);
                     book = after;
                     Decided::Append(Box::new(write))
                 }
                 Ok(None) => Decided::Holds,
                 Err(refusal) => Decided::Refused(refusal),
             };
-            decided.push((decision, reply));
+            decided.push((waiting, decision));
         }
-        let (journal, book) = (self.world.journal.clone(), Arc::new(book));
+        let journal = self.world.journal.clone();
         let busy = self.lifeline.busy();
-        let committing = commit(journal, decided, book.clone());
-        ctx.spawn(committing.into_actor(self).map(move |all_stand, actor, ctx| {
+        ctx.spawn(commit(journal, decided).into_actor(self).map(move |settled, actor, ctx| {
             drop(busy);
-            actor.writing = false;
-            if all_stand {
-                actor.book = book;
-                actor.go_on(ctx);
-            } else {
-                ctx.stop(); // What we hold in memory may be wrong: be read again.
+            if settled.iter().any(|(_, fate)| fate.is_missing()) {
+                return actor.read_on(settled, ctx);
             }
+            actor.book = Arc::new(book);
+            actor.tell(settled);
+            actor.writing = false;
+            actor.go_on(ctx);
         }));
+    }
+
+    /// Not all of a group stand: the book is what the journal has, and nobody is told before it was read.
+    fn read_on(&mut self, settled: Vec<Settled<B>>, ctx: &mut Context<Self>) {
+        let (readers, stream, book) = (self.world.readers.clone(), B::stream(&self.id), B::clone(&self.book));
+        let reading = async move { read_on(&readers, stream, book).await };
+        ctx.wait(reading.into_actor(self).map(|book, actor, ctx| {
+            let book = match book {
+                Ok(book) => book,
+                Err(BookError::Unreachable) => {
+                    // Whoever is not told here is told so by the end of this actor, and asks again.
+                    return ctx.stop();
+                }
+                Err(BookError::Bad(what)) => panic!("the book of {} {} cannot be read: {what}", B::NAME, actor.id),
+            };
+            actor.book = Arc::new(book);
+            let unknown = settled.iter().any(|(_, fate)| matches!(fate, Fate::Unknown));
+            let (again, settled): (Vec<_>, Vec<_>) = settled.into_iter().partition(|(_, fate)| fate.is_provisional());
+            actor.tell(settled);
+            if unknown {
+                // It may still arrive: what is decided next must be decided on a book that is read after it.
+                return ctx.stop();
+            }
+            let later = std::mem::take(&mut actor.waiting);
+            let (again, given_up): (Vec<_>, Vec<_>) =
+                again.into_iter().map(|(waiting, _)| waiting).partition(|waiting| waiting.tries < MAX_TRIES);
+            given_up.into_iter().for_each(|waiting| waiting.reply.send(Err(EnterError::Unwritable)));
+            actor.waiting = again.into_iter().chain(later).collect();
+            actor.writing = false;
+            actor.go_on(ctx);
+        }));
+    }
+
+    fn tell(&self, settled: Vec<Settled<B>>) {
+        for (Waiting { reply, .. }, fate) in settled {
+            let entered = |committed| Ok(Entered { book: self.book.clone(), committed });
+            reply.send(match fate {
+                Fate::Stands(committed) => entered(Some(committed)),
+                Fate::Holds => entered(None),
+                Fate::Refused(refusal) => Err(EnterError::Refused(refusal)),
+                Fate::NotWritten(error) => Err(error),
+                Fate::TooLate => Err(EnterError::Unwritable),
+                Fate::Unknown => Err(EnterError::Unknown),
+            });
+        }
     }
 
     fn entry(&self, book: B, event: B::Event, enter: &Enter<B>, now: Timestamp) -> (Write, B) {
@@ -212,51 +309,31 @@ impl<B: Book> LedgerActor<B> {
     }
 }
 
-/// A decision, and who waits to hear of it.
-type Pending<B> = (Decided<<B as Book>::Refusal>, Reply<Enter<B>>);
-
-/// Asks the journal for all of them at once, in sequence, and answers when all are answered: an entry that was
-/// refused because of an earlier one must not be told before that one stands. Says whether all stand.
-async fn commit<B: Book>(journal: Mailbox<Write>, decided: Vec<Pending<B>>, book: Arc<B>) -> bool {
-    let mut replies = Vec::with_capacity(decided.len());
+/// Asks the journal for all of them at once, in sequence, and comes back when all are answered: an entry that was
+/// refused because of an earlier one must not be told before that one stands.
+async fn commit<B: Book>(
+    journal: Mailbox<Write>,
+    decided: Vec<(Waiting<B>, Decided<B::Refusal>)>,
+) -> Vec<Settled<B>> {
+    let mut fates = Vec::with_capacity(decided.len());
     let mut writes = Vec::new();
-    for (decision, reply) in decided {
-        match decision {
+    for (waiting, decision) in decided {
+        let fate = match decision {
             Decided::Append(write) => {
-                replies.push((reply, Some(writes.len()), None));
                 writes.push(journal.ask(*write));
+                None
             }
-            Decided::Holds => replies.push((reply, None, None)),
-            Decided::Refused(refusal) => replies.push((reply, None, Some(refusal))),
-        }
+            Decided::Holds => Some(Fate::Holds),
+            Decided::Refused(refusal) => Some(Fate::Refused(refusal)),
+        };
+        fates.push((waiting, fate));
     }
-    let written = join_all(writes).await;
-    let all_stand = written.iter().all(|outcome| matches!(outcome, Ok(Ok(_))));
-    for (reply, write, refusal) in replies {
-        reply.send(match (write.and_then(|index| written.get(index)), refusal) {
-            (Some(outcome), _) => answer(outcome, book.clone()),
-            (None, _) if !all_stand => Err(EnterError::Unknown),
-            (None, Some(refusal)) => Err(EnterError::Refused(refusal)),
-            (None, None) => Ok(Entered { book: book.clone(), committed: None }),
-        });
-    }
-    all_stand
-}
-
-fn answer<B, R>(
-    outcome: &Result<Result<Committed, WriteError>, Refusal>,
-    book: Arc<B>,
-) -> Result<Entered<B>, EnterError<R>> {
-    use crate::store::NotAppended;
-    match outcome {
-        Ok(Ok(committed)) => Ok(Entered { book, committed: Some(*committed) }),
-        Ok(Err(WriteError::NotAppended(NotAppended::AnsweredBefore(answer)))) => {
-            Err(EnterError::AnsweredBefore(answer.clone()))
-        }
-        Ok(Err(WriteError::NotAppended(_) | WriteError::Unwritable(_))) => Err(EnterError::Unwritable),
-        Err(refusal) if refusal.is_definite() => Err(EnterError::Unwritable),
-        Ok(Err(WriteError::Unknown)) | Err(_) => Err(EnterError::Unknown),
-    }
+    let mut written = join_all(writes).await.into_iter().map(Fate::of);
+    let settle = |(waiting, fate): (_, Option<_>)| {
+        let fate = fate.or_else(|| written.next()).unwrap_or(Fate::Unknown);
+        (waiting, fate)
+    };
+    fates.into_iter().map(settle).collect()
 }
 
 impl<B: Book> Handler<Admitted<Enter<B>>> for LedgerActor<B> {
@@ -264,7 +341,7 @@ impl<B: Book> Handler<Admitted<Enter<B>>> for LedgerActor<B> {
 
     fn handle(&mut self, asked: Admitted<Enter<B>>, ctx: &mut Context<Self>) {
         let Some((enter, reply)) = asked.start() else { return };
-        self.waiting.push(Waiting { enter, reply });
+        self.waiting.push(Waiting { enter, reply, tries: 0 });
         self.go_on(ctx);
     }
 }
@@ -307,6 +384,8 @@ mod tests {
     const STORE: StoreId = StoreId::new(Uuid::from_u128(1));
     const SOUP: ItemId = ItemId::new(Uuid::from_u128(2));
 
+    type Entering = Result<Result<Entered<Stock>, EnterError<StockRefusal>>, Refusal>;
+
     struct Shop {
         stock: Mailbox<To<StoreActor, KeepStock>>,
         book: Mailbox<To<StoreActor, ReadBook<Stock>>>,
@@ -329,8 +408,12 @@ mod tests {
         }
 
         async fn enter(&self, command: StockCommand) -> Result<Entered<Stock>, EnterError<StockRefusal>> {
-            let message = Enter { id: CommandId::new(Uuid::now_v7()), by: "test".into(), command, key: None };
-            self.stock.ask(To { id: STORE, origin: None, message }).await.unwrap()
+            self.enter_with(None, command).await.unwrap()
+        }
+
+        async fn enter_with(&self, key: Option<AnswerKey>, command: StockCommand) -> Entering {
+            let message = Enter { id: CommandId::new(Uuid::now_v7()), by: "test".into(), command, key };
+            self.stock.ask(To { id: STORE, origin: None, message }).await
         }
 
         async fn level(&self) -> (u32, u32) {
@@ -341,7 +424,11 @@ mod tests {
     }
 
     fn reserve(order: u128) -> StockCommand {
-        let lines = vec![Pieces { item_id: SOUP, quantity: 1 }];
+        reserve_so_many(order, 1)
+    }
+
+    fn reserve_so_many(order: u128, quantity: u32) -> StockCommand {
+        let lines = vec![Pieces { item_id: SOUP, quantity }];
         StockCommand::Reserve { order: OrderId::new(Uuid::from_u128(order)), lines }
     }
 
@@ -355,6 +442,48 @@ mod tests {
         let short = |outcome: &Result<_, _>| matches!(outcome, Err(EnterError::Refused(StockRefusal::OutOfStock(_))));
         assert!(lost.iter().all(short));
         assert_eq!(shop.level().await, (0, 10));
+    }
+
+    #[actix::test]
+    async fn a_repeated_restock_is_told_so_and_disturbs_nobody() {
+        let shop = Shop::new().await;
+        shop.enter(StockCommand::SetLevel { item: SOUP, available: Some(3) }).await.unwrap();
+        let key = Some(AnswerKey { key: Uuid::from_u128(9), fingerprint: 1 });
+        let restock = || StockCommand::Restock { item: SOUP, quantity: 5 };
+        shop.enter_with(key, restock()).await.unwrap().unwrap();
+        // Each third is the restock again; the first few commit while the others gather behind them.
+        let asks = (0..30).map(|n| match n % 3 {
+            0 => shop.enter_with(key, restock()),
+            _ => shop.enter_with(None, reserve(n / 6)),
+        });
+
+        let outcomes = futures_util::future::join_all(asks).await;
+
+        for (n, outcome) in outcomes.into_iter().enumerate() {
+            match outcome.expect("nobody's actor stops") {
+                Err(EnterError::AnsweredBefore(_)) => assert_eq!(n % 3, 0, "entry {n}"),
+                outcome => assert!(n % 3 != 0 && outcome.is_ok(), "entry {n}: {outcome:?}"),
+            }
+        }
+        assert_eq!(shop.level().await, (3, 5), "5 orders of what was 8");
+    }
+
+    #[actix::test]
+    async fn what_ran_out_only_by_an_entry_left_out_is_decided_again() {
+        let shop = Shop::new().await;
+        shop.enter(StockCommand::SetLevel { item: SOUP, available: Some(0) }).await.unwrap();
+        let key = Some(AnswerKey { key: Uuid::from_u128(9), fingerprint: 1 });
+        let restock = || StockCommand::Restock { item: SOUP, quantity: 1 };
+        shop.enter_with(key, restock()).await.unwrap().unwrap();
+        shop.enter(reserve(1)).await.unwrap();
+        // In one group: the second was decided as if there were one more.
+        let (_, repeated, short) =
+            tokio::join!(shop.enter(restock()), shop.enter_with(key, restock()), shop.enter_with(None, reserve_so_many(2, 2)));
+
+        assert!(matches!(repeated, Ok(Err(EnterError::AnsweredBefore(_)))), "{repeated:?}");
+        let short = short.unwrap();
+        assert!(matches!(short, Err(EnterError::Refused(StockRefusal::OutOfStock(SOUP)))), "{short:?}");
+        assert_eq!(shop.level().await, (1, 1));
     }
 
     #[actix::test]
