@@ -123,13 +123,15 @@ impl<B: Book> Actor for LedgerActor<B> {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         let (readers, stream) = (self.world.readers.clone(), B::stream(&self.id));
-        ctx.wait(async move { read_on(&readers, stream, B::default()).await }.into_actor(self).map(|book, actor, ctx| {
-            match book {
-                Ok(book) => actor.book = Arc::new(book),
-                Err(BookError::Unreachable) => ctx.stop(), // The registry starts another one after a pause.
-                Err(BookError::Bad(what)) => panic!("the book of {} {} cannot be read: {what}", B::NAME, actor.id),
-            }
-        }));
+        ctx.wait(async move { read_on(&readers, stream, B::default()).await }.into_actor(self).map(
+            |book, actor, ctx| {
+                match book {
+                    Ok(book) => actor.book = Arc::new(book),
+                    Err(BookError::Unreachable) => ctx.stop(), // The registry starts another one after a pause.
+                    Err(BookError::Bad(what)) => panic!("the book of {} {} cannot be read: {what}", B::NAME, actor.id),
+                }
+            },
+        ));
     }
 }
 
@@ -311,10 +313,7 @@ impl<B: Book> LedgerActor<B> {
 
 /// Asks the journal for all of them at once, in sequence, and comes back when all are answered: an entry that was
 /// refused because of an earlier one must not be told before that one stands.
-async fn commit<B: Book>(
-    journal: Mailbox<Write>,
-    decided: Vec<(Waiting<B>, Decided<B::Refusal>)>,
-) -> Vec<Settled<B>> {
+async fn commit<B: Book>(journal: Mailbox<Write>, decided: Vec<(Waiting<B>, Decided<B::Refusal>)>) -> Vec<Settled<B>> {
     let mut fates = Vec::with_capacity(decided.len());
     let mut writes = Vec::new();
     for (waiting, decision) in decided {
@@ -477,8 +476,11 @@ mod tests {
         shop.enter_with(key, restock()).await.unwrap().unwrap();
         shop.enter(reserve(1)).await.unwrap();
         // In one group: the second was decided as if there were one more.
-        let (_, repeated, short) =
-            tokio::join!(shop.enter(restock()), shop.enter_with(key, restock()), shop.enter_with(None, reserve_so_many(2, 2)));
+        let (_, repeated, short) = tokio::join!(
+            shop.enter(restock()),
+            shop.enter_with(key, restock()),
+            shop.enter_with(None, reserve_so_many(2, 2))
+        );
 
         assert!(matches!(repeated, Ok(Err(EnterError::AnsweredBefore(_)))), "{repeated:?}");
         let short = short.unwrap();

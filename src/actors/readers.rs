@@ -60,6 +60,7 @@ impl Reading {
         let (feed, hub) = Feed::new(follow(head), replays);
         let board = Board { follower: follow(projected), readers: readers.clone(), views: views.clone(), fold: board };
         thread.keep_running("housekeeping", housekeeping::run(stores.clone(), clock.clone()));
+        thread.keep_running("settling", stores.settle_doubts());
         thread.keep_running("deadlines", deadlines.run());
         thread.keep_running("projector", projector.run(rebuilds));
         thread.keep_running("rebuilding", rebuilder.run());

@@ -1,6 +1,7 @@
 //! What a store sells, how much of it there is, and who carries for it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -10,7 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::{Caller, Role};
-use crate::actors::{Enter, EnterError, Entered, System, To};
+use crate::actors::{CatalogueError, Enter, EnterError, Entered, ReadBook, System, To};
 use crate::order::{
     CommandId, Currency, ItemId, Money, OwnerId, Party, RiderId, Stock, StockCommand, StockRefusal, StoreId, Text,
 };
@@ -19,7 +20,7 @@ use crate::store::{Answer, AnswerKey, CatalogueChange, MenuItem, StoreRider};
 use super::code::Code;
 use super::error::{ApiError, FieldErrors};
 use super::extract::{Body, Path};
-use super::idempotency::MaybeIdempotencyKey;
+use super::idempotency::{MaybeIdempotencyKey, Running};
 use super::outcome::{POSITION, REPLAYED};
 use super::remembered::{answer_key, changed, to_json};
 use super::schemas::MoneyBody;
@@ -105,18 +106,46 @@ pub(super) async fn put(
     let stock = level_of(wish.stock, &mut errors);
     errors.finish()?;
     let (Some(name), Some(price)) = (name, price) else { return Err(ApiError::new(Code::InvalidValue)) };
-    // The level first: should the rest fail, an item that nobody can order yet has a level. The PUT is repeated.
     let level = StockCommand::SetLevel { item: id, available: stock };
-    if stock.is_some() || system.views.stock_levels(store).await.is_ok_and(|rows| rows.iter().any(|row| row.item == id))
-    {
-        enter(&system, store, &caller, level, None).await?.map_err(refused)?;
-    }
+    let message = To { id: store, origin: None, message: ReadBook::default() };
+    let counts = system.stock_levels.ask(message).await?.decide(&level);
+    let level = counts.map_err(|refusal| refused(EnterError::Refused(refusal)))?.map(|_| level);
     let revision = listing.menu.get(&id).map_or(1, |item| item.revision + 1);
     let item = MenuItem { id, store, name, price, available: wish.available, revision };
-    let body = ItemBody { id, name: &item.name, price, available: item.available, stock };
-    let reply = to_json(&body);
+    let reply = to_json(&ItemBody { id, name: &item.name, price, available: item.available, stock });
+    // To its end, also when the client hangs up: not the price without the level.
+    let outcome = actix_web::rt::spawn(put_both(system, caller, item, level)).await;
+    changed(outcome.map_err(|error| ApiError::internal(&error))??, StatusCode::OK, reply, fingerprint)
+}
+
+/// The item and how many there are of it, which stand in two places. Of two who change an item the row of the catalogue
+/// lets one through, so it is first, and whoever is refused has changed nothing. What is new is nobody's to race for: it
+/// is counted before anyone can order it.
+async fn put_both(
+    system: web::Data<System>,
+    caller: Caller,
+    item: MenuItem,
+    level: Option<StockCommand>,
+) -> Result<Result<(), CatalogueError>, ApiError> {
+    let (store, new) = (item.store, item.revision == 1);
+    let (first, then) = if new { (level, None) } else { (None, level) };
+    if let Some(level) = first {
+        enter(&system, store, &caller, level, None).await?.map_err(refused)?;
+    }
     let outcome = system.stores.change(CatalogueChange::PutItem(item), None).await;
-    changed(outcome, StatusCode::OK, reply, fingerprint)
+    if let (Ok(()), Some(level)) = (&outcome, then) {
+        let entered = enter(&system, store, &caller, level, None).await;
+        entered.and_then(|entered| entered.map_err(refused)).map_err(half_done)?;
+    }
+    Ok(outcome)
+}
+
+/// The row was written already, so a refusal that promises that nothing was changed would not be true.
+fn half_done(refusal: ApiError) -> ApiError {
+    ApiError::new(Code::OutcomeUnknown).detail(format!(
+        "the item was changed, and how many there are of it was not ({}): repeat the request",
+        refusal.code().as_str()
+    ))
 }
 
 fn price_of(price: &PriceBody, errors: &mut FieldErrors) -> Option<Money> {
@@ -173,6 +202,7 @@ pub(super) async fn restock(
     caller: Caller,
     key: MaybeIdempotencyKey,
     system: web::Data<System>,
+    running: web::Data<Arc<Running>>,
     ids: Path<(StoreId, ItemId)>,
     wish: Body<RestockBody>,
 ) -> Result<HttpResponse, ApiError> {
@@ -186,6 +216,13 @@ pub(super) async fn restock(
         errors.refuse("/quantity", "out_of_range", "a restock is at least 1");
     }
     errors.finish()?;
+    let _entered = key.map(|key| running.enter(key.key)).transpose()?;
+    // A look spares the store a repeat. What counts is the key in the journal, so it may fail.
+    if let Some(wanted) = key
+        && let Ok(Some(answer)) = system.readers.answer(wanted.key).await
+    {
+        return restocked_before(&system, store, item, &answer, key).await;
+    }
     let command = StockCommand::Restock { item, quantity: quantity.unwrap_or(0) };
     match enter(&system, store, &caller, command, key).await? {
         Ok(entered) => {

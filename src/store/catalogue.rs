@@ -57,3 +57,15 @@ pub enum CatalogueChange {
     PutRider(StoreRider),
     RemoveRider(StoreRider),
 }
+
+impl CatalogueChange {
+    /// Whose rows it changes.
+    pub fn store(&self) -> StoreId {
+        match self {
+            CatalogueChange::PutShop(shop) => shop.id,
+            CatalogueChange::PutItem(item) => item.store,
+            CatalogueChange::RemoveItem { store, .. } => *store,
+            CatalogueChange::PutRider(rider) | CatalogueChange::RemoveRider(rider) => rider.store,
+        }
+    }
+}

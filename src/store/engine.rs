@@ -11,7 +11,7 @@ use super::{
     Answer, Append, Catalogue, CatalogueChange, Committed, Cursor, DbError, NewAnswer, NotAppended, OpenError,
     OpenStream, PostgresPlace, Recorded, StreamId, StreamKind, Views, postgres, sqlite,
 };
-use crate::order::Timestamp;
+use crate::order::{StoreId, Timestamp};
 
 /// Where the data is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +133,15 @@ impl Writer {
         match self {
             Writer::Sqlite(writer) => writer.write_catalogue(change, answer).await,
             Writer::Postgres(writer) => writer.write_catalogue(change, answer).await,
+        }
+    }
+
+    /// The rows of one store as they are for good: whatever ended in [`DbError::Unknown`] before has happened, or never
+    /// will. For whoever has to know what came of it; may be repeated if it fails itself.
+    pub async fn settle_catalogue(&mut self, store: StoreId) -> Result<Catalogue, DbError> {
+        match self {
+            Writer::Sqlite(writer) => writer.settle_catalogue(store).await,
+            Writer::Postgres(writer) => writer.settle_catalogue(store).await,
         }
     }
 

@@ -23,6 +23,16 @@ pub enum DbError {
     Corrupt(String),
 }
 
+impl DbError {
+    /// A write that ended so did not happen, for certain.
+    pub fn is_definite(&self) -> bool {
+        match self {
+            DbError::Unavailable(_) | DbError::Full(_) | DbError::ReadOnly(_) | DbError::Fenced => true,
+            DbError::Unknown(_) | DbError::Corrupt(_) => false,
+        }
+    }
+}
+
 /// Why the database was not opened. Each says in one line what the operator can do.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {

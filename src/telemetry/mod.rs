@@ -97,7 +97,8 @@ fn lost_for_people(lost: u64) -> String {
 fn lost_as_json(lost: u64) -> String {
     let (at, message) = (jiff::Timestamp::now().to_string(), format!("{lost} log lines were lost"));
     let target = module_path!();
-    let line = serde_json::json!({"timestamp": at, "level": "WARN", "message": message, "lost": lost, "target": target});
+    let line =
+        serde_json::json!({"timestamp": at, "level": "WARN", "message": message, "lost": lost, "target": target});
     format!("{line}\n")
 }
 

@@ -17,6 +17,7 @@ on_every_engine!(
     an_answer_is_remembered_until_it_is_forgotten,
     a_catalogue_change_of_a_replaced_writer_is_refused,
     a_catalogue_change_whose_answer_was_lost_is_unknown,
+    a_store_is_settled_as_the_lost_commit_left_it,
 );
 
 fn shop(n: u128) -> Shop {
@@ -166,4 +167,35 @@ async fn a_catalogue_change_whose_answer_was_lost_is_unknown(place: Place) {
     assert!(matches!(lost, Err(DbError::Unknown(_))));
     let repeated = engine.writer.write_catalogue(&CatalogueChange::PutShop(shop(1)), Some(&answer(9))).await.unwrap();
     assert!(matches!(repeated, Err(NotAppended::AnsweredBefore(_))), "asking again with the same key tells");
+}
+
+async fn a_store_is_settled_as_the_lost_commit_left_it(place: Place) {
+    let mut engine = place.open().await;
+    let (ours, other) = (shop(1), shop(3));
+    let price = |amount, revision| {
+        let price = Money::new(amount, Currency::KRW).unwrap();
+        CatalogueChange::PutItem(MenuItem { price, revision, ..item(2, &ours) })
+    };
+    let rider = StoreRider { store: other.id, rider: "rider-7".parse().unwrap() };
+    for change in [
+        CatalogueChange::PutShop(ours.clone()),
+        CatalogueChange::PutShop(other.clone()),
+        CatalogueChange::PutRider(rider.clone()),
+        price(1, 1),
+    ] {
+        assert_eq!(write(&mut engine, change).await, Ok(()));
+    }
+
+    for (fault, wish, left) in [(CommitFault::LostBefore, (2, 2), (1, 1)), (CommitFault::LostAfter, (3, 2), (3, 2))] {
+        engine.writer.fail_next_commit(fault);
+        let lost = engine.writer.write_catalogue(&price(wish.0, wish.1), None).await;
+        assert!(matches!(lost, Err(DbError::Unknown(_))), "{fault:?}");
+        let settled = engine.writer.settle_catalogue(ours.id).await.unwrap();
+        let items: Vec<_> = settled.items.iter().map(|item| (item.price.amount, item.revision)).collect();
+        assert_eq!((settled.shops, items, settled.riders), (vec![ours.clone()], vec![left], vec![]), "{fault:?}");
+    }
+
+    let settled = engine.writer.settle_catalogue(other.id).await.unwrap();
+    assert_eq!((settled.shops, settled.items, settled.riders), (vec![other], vec![], vec![rider]));
+    assert_eq!(engine.writer.settle_catalogue(StoreId::new(id(9))).await.unwrap(), crate::store::Catalogue::default());
 }

@@ -99,6 +99,18 @@ impl Writer {
         // No row was written: the revision that the change was made on is gone, or the row is.
         Ok(if removal || get::<i64>(row, 7)? == 1 { Ok(()) } else { Err(NotAppended::VersionConflict) })
     }
+
+    pub(crate) async fn settle_catalogue(&mut self, store: StoreId) -> Result<Catalogue, DbError> {
+        let rows = Statement::new(OF_ONE).bind(store.uuid());
+        let rows = self
+            .with(async move |mut session| {
+                // Whatever was lost has ended, or is fenced off, before anything is read.
+                session.ready().await?;
+                session.read(rows).await.map_err(Failure::of_read)
+            })
+            .await?;
+        catalogue(&rows)
+    }
 }
 
 fn statement(change: &CatalogueChange, epoch: i64, answer: Option<&NewAnswer>) -> Statement {
@@ -147,30 +159,46 @@ fn bind_item(statement: Statement, item: &MenuItem) -> Statement {
         .bind(i64::from(item.revision))
 }
 
-/// All of it as of one moment, which is what one statement sees: an item must not appear without its store. Whose
+/// Everything as of one moment, which is what one statement sees: an item must not appear without its store. Whose
 /// columns a row has is in the first: 1 a store, 2 an item, 3 a rider.
-const ALL: &str = "
-     select 1 as what, id, null::uuid as item, owner, name, place_text, phone, policy, null as currency, lat, lng, open,
-            paused_until, revision, created_at from stores
-  union all
-     select 2, store, id, null, name, null, null, null, currency, null, null, available, null, revision, amount
-       from menu_items
-  union all
-     select 3, store, null, rider, null, null, null, null, null, null, null, null, null, null, null from store_riders
-  order by what, id, item, owner";
+macro_rules! rows {
+    ($shops:literal, $others:literal) => {
+        concat!(
+            "select 1 as what, id, null::uuid as item, owner, name, place_text, phone, policy, null as currency, lat, lng,
+                    open, paused_until, revision, created_at from stores ",
+            $shops,
+            " union all
+             select 2, store, id, null, name, null, null, null, currency, null, null, available, null, revision, amount
+               from menu_items ",
+            $others,
+            " union all
+             select 3, store, null, rider, null, null, null, null, null, null, null, null, null, null, null
+               from store_riders ",
+            $others,
+            " order by what, id, item, owner"
+        )
+    };
+}
+
+const ALL: &str = rows!("", "");
+const OF_ONE: &str = rows!("where id = $1", "where store = $1");
 
 impl Readers {
     pub(crate) async fn catalogue(&self) -> Result<Catalogue, DbError> {
-        let mut catalogue = Catalogue::default();
-        for row in self.connections.read(Statement::new(ALL)).await? {
-            match get::<i32>(&row, 0)? {
-                1 => catalogue.shops.push(shop(&row)?),
-                2 => catalogue.items.push(item(&row)?),
-                _ => catalogue.riders.push(StoreRider { store: store(&row)?, rider: parsed(&row, 3, "rider")? }),
-            }
-        }
-        Ok(catalogue)
+        catalogue(&self.connections.read(Statement::new(ALL)).await?)
     }
+}
+
+fn catalogue(rows: &[PgRow]) -> Result<Catalogue, DbError> {
+    let mut catalogue = Catalogue::default();
+    for row in rows {
+        match get::<i32>(row, 0)? {
+            1 => catalogue.shops.push(shop(row)?),
+            2 => catalogue.items.push(item(row)?),
+            _ => catalogue.riders.push(StoreRider { store: store(row)?, rider: parsed(row, 3, "rider")? }),
+        }
+    }
+    Ok(catalogue)
 }
 
 fn shop(row: &PgRow) -> Result<Shop, DbError> {

@@ -22,6 +22,14 @@ impl Writer {
         let work = write(&mut connection, self.epoch, change, answer).await;
         self.end(connection, work).await.map_or_else(Stop::into_refusal, |()| Ok(Ok(())))
     }
+
+    pub(crate) async fn settle_catalogue(&mut self, store: StoreId) -> Result<Catalogue, DbError> {
+        // The lock is free once a transaction that was lost has ended.
+        let mut connection = self.begin().await?;
+        let rows = rows_of(&mut connection, store).await;
+        self.give_back(connection, true).await;
+        rows
+    }
 }
 
 async fn write(
@@ -124,33 +132,56 @@ fn bytes(store: StoreId) -> Vec<u8> {
     store.uuid().as_bytes().to_vec()
 }
 
+macro_rules! shops {
+    ($rest:literal) => {
+        concat!(
+            "select id, owner, name, place_text, lat, lng, phone, policy, open, paused_until, revision, created_at
+               from stores ",
+            $rest
+        )
+    };
+}
+
+macro_rules! items {
+    ($rest:literal) => {
+        concat!("select store, id, name, amount, currency, available, revision from menu_items ", $rest)
+    };
+}
+
+macro_rules! riders {
+    ($rest:literal) => {
+        concat!("select store, rider from store_riders ", $rest)
+    };
+}
+
+/// The rows of one store, on a connection with a transaction under way.
+async fn rows_of(reading: &mut SqliteConnection, store: StoreId) -> Result<Catalogue, DbError> {
+    let store = bytes(store);
+    let shops = sqlx::query(shops!("where id = $1")).bind(store.clone()).fetch_all(&mut *reading);
+    let shops = shops.await.map_err(definite)?;
+    let items = sqlx::query(items!("where store = $1 order by id")).bind(store.clone()).fetch_all(&mut *reading);
+    let items = items.await.map_err(definite)?;
+    let riders = sqlx::query(riders!("where store = $1 order by rider")).bind(store).fetch_all(&mut *reading);
+    catalogue(&shops, &items, &riders.await.map_err(definite)?)
+}
+
+fn catalogue(shops: &[SqliteRow], items: &[SqliteRow], riders: &[SqliteRow]) -> Result<Catalogue, DbError> {
+    Ok(Catalogue {
+        shops: shops.iter().map(shop).collect::<Result<_, _>>()?,
+        items: items.iter().map(item).collect::<Result<_, _>>()?,
+        riders: riders.iter().map(store_rider).collect::<Result<_, _>>()?,
+    })
+}
+
 impl Readers {
     pub(crate) async fn catalogue(&self) -> Result<Catalogue, DbError> {
         // One transaction: an item must not appear without its store.
         let mut reading = self.pool.begin().await.map_err(definite)?;
-        let shops = sqlx::query(
-            "select id, owner, name, place_text, lat, lng, phone, policy, open, paused_until, revision, created_at
-               from stores order by id",
-        )
-        .fetch_all(&mut *reading)
-        .await
-        .map_err(definite)?;
-        let items = sqlx::query(
-            "select store, id, name, amount, currency, available, revision from menu_items order by store, id",
-        )
-        .fetch_all(&mut *reading)
-        .await
-        .map_err(definite)?;
-        let riders = sqlx::query("select store, rider from store_riders order by store, rider")
-            .fetch_all(&mut *reading)
-            .await
-            .map_err(definite)?;
+        let shops = sqlx::query(shops!("order by id")).fetch_all(&mut *reading).await.map_err(definite)?;
+        let items = sqlx::query(items!("order by store, id")).fetch_all(&mut *reading).await.map_err(definite)?;
+        let riders = sqlx::query(riders!("order by store, rider")).fetch_all(&mut *reading).await.map_err(definite)?;
         reading.commit().await.map_err(definite)?;
-        Ok(Catalogue {
-            shops: shops.iter().map(shop).collect::<Result<_, _>>()?,
-            items: items.iter().map(item).collect::<Result<_, _>>()?,
-            riders: riders.iter().map(store_rider).collect::<Result<_, _>>()?,
-        })
+        catalogue(&shops, &items, &riders)
     }
 }
 

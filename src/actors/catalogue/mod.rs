@@ -1,20 +1,20 @@
 //! The stores, their menus and their own riders, held in memory for everyone who places or shows.
 //!
-//! Read without asking anyone, so that orders are taken while a store's management is down. Written through the
-//! journal's connection first and swapped in memory after, so that memory is never ahead of the disk.
+//! Read without asking anyone, so that orders are taken while a store's management is down. Memory is never ahead of the
+//! disk, and behind it only while the outcome of a commit is unknown: see `writing`.
+
+mod writing;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
+pub use self::writing::CatalogueError;
+use self::writing::Doubts;
 use super::dispatch::StoreRiders;
-use futures_util::future::LocalBoxFuture;
-
-use super::journal::{Between, WriterTask};
+use super::journal::Between;
 use super::mailbox::Mailbox;
-use crate::order::{ItemId, Placement, RiderId, StoreId, StoreRef, Timestamp};
-use crate::store::{
-    Answer, Catalogue, CatalogueChange, DbError, MenuItem, NewAnswer, NotAppended, Shop, StoreRider, Writer,
-};
+use crate::order::{ItemId, Placement, RiderId, StoreId, StoreRef};
+use crate::store::{Catalogue, CatalogueChange, MenuItem, Shop, StoreRider};
 
 /// A store with what it sells and who carries for it.
 #[derive(Clone, Debug)]
@@ -56,41 +56,29 @@ impl Listing {
     }
 }
 
-fn store_of(shop: &Shop) -> StoreRef {
-    StoreRef { id: shop.id, name: shop.name.clone(), owner: shop.owner.clone(), point: shop.place.point }
+/// What makes the catalogue out of nothing.
+fn changes_to(catalogue: Catalogue) -> impl Iterator<Item = CatalogueChange> {
+    let Catalogue { shops, items, riders } = catalogue;
+    let shops = shops.into_iter().map(CatalogueChange::PutShop);
+    let items = items.into_iter().map(CatalogueChange::PutItem);
+    shops.chain(items).chain(riders.into_iter().map(CatalogueChange::PutRider))
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum CatalogueError {
-    #[error("someone else has changed it meanwhile")]
-    Conflict,
-    #[error("this request was answered before")]
-    AnsweredBefore(Answer),
-    /// Definitely not written.
-    #[error("the catalogue takes no writes at the moment")]
-    Unwritable,
-    #[error("whether the change was written is unknown")]
-    Unknown,
+fn store_of(shop: &Shop) -> StoreRef {
+    StoreRef { id: shop.id, name: shop.name.clone(), owner: shop.owner.clone(), point: shop.place.point }
 }
 
 #[derive(Clone)]
 pub struct Stores {
     listings: Arc<RwLock<HashMap<StoreId, Arc<Listing>>>>,
+    doubts: Arc<Doubts>,
     writer: Mailbox<Between>,
 }
 
 impl Stores {
     pub fn new(catalogue: Catalogue, writer: Mailbox<Between>) -> Self {
-        let stores = Self { listings: Arc::default(), writer };
-        for shop in catalogue.shops {
-            stores.adopt(&CatalogueChange::PutShop(shop));
-        }
-        for item in catalogue.items {
-            stores.adopt(&CatalogueChange::PutItem(item));
-        }
-        for rider in catalogue.riders {
-            stores.adopt(&CatalogueChange::PutRider(rider));
-        }
+        let stores = Self { listings: Arc::default(), doubts: Arc::default(), writer };
+        changes_to(catalogue).for_each(|change| stores.adopt(&change));
         stores
     }
 
@@ -103,63 +91,9 @@ impl Stores {
         self.read().values().cloned().collect()
     }
 
-    /// Writes the change, and the answer to the request that asked for it if it came with a key.
-    pub async fn change(&self, change: CatalogueChange, answer: Option<NewAnswer>) -> Result<(), CatalogueError> {
-        let written = change.clone();
-        self.write(move |writer| Box::pin(async move { writer.write_catalogue(&written, answer.as_ref()).await }))
-            .await?;
-        self.adopt(&change);
-        Ok(())
-    }
-
-    /// Keeps the answer to a request that changed something elsewhere.
-    pub async fn remember(&self, answer: NewAnswer) -> Result<(), CatalogueError> {
-        self.write(move |writer| Box::pin(async move { writer.remember_answer(&answer).await })).await
-    }
-
-    /// See [`Writer::forget_answers`].
-    pub async fn forget_answers(&self, before: Timestamp, limit: usize) -> Result<u64, CatalogueError> {
-        self.write(move |writer| Box::pin(async move { writer.forget_answers(before, limit).await.map(Ok) })).await
-    }
-
-    /// Does this on the journal's own connection, between two groups of appends.
-    async fn write<T, W>(&self, work: W) -> Result<T, CatalogueError>
-    where
-        T: Send + 'static,
-        W: for<'a> FnOnce(&'a mut Writer) -> LocalBoxFuture<'a, Result<Result<T, NotAppended>, DbError>>
-            + Send
-            + 'static,
-    {
-        let (tell, told) = tokio::sync::oneshot::channel();
-        let task: WriterTask = Box::new(move |writer| {
-            Box::pin(async move {
-                let outcome = work(writer).await;
-                drop(tell.send(outcome));
-            })
-        });
-        self.writer.ask(Between(task)).await.map_err(|refusal| {
-            if refusal.is_definite() { CatalogueError::Unwritable } else { CatalogueError::Unknown }
-        })?;
-        match told.await {
-            Ok(Ok(Ok(done))) => Ok(done),
-            Ok(Ok(Err(NotAppended::AnsweredBefore(answer)))) => Err(CatalogueError::AnsweredBefore(answer)),
-            Ok(Ok(Err(_))) => Err(CatalogueError::Conflict),
-            Ok(Err(DbError::Unknown(_))) | Err(_) => Err(CatalogueError::Unknown),
-            Ok(Err(error)) => {
-                tracing::error!(%error, "the catalogue cannot be written");
-                Err(CatalogueError::Unwritable)
-            }
-        }
-    }
-
     fn adopt(&self, change: &CatalogueChange) {
         let mut listings = self.listings.write().unwrap_or_else(PoisonError::into_inner);
-        let store = match change {
-            CatalogueChange::PutShop(shop) => shop.id,
-            CatalogueChange::PutItem(item) => item.store,
-            CatalogueChange::RemoveItem { store, .. } => *store,
-            CatalogueChange::PutRider(rider) | CatalogueChange::RemoveRider(rider) => rider.store,
-        };
+        let store = change.store();
         if let CatalogueChange::PutShop(shop) = change {
             match listings.get_mut(&store).map(Arc::make_mut) {
                 Some(listing) => listing.put(shop),
@@ -182,6 +116,19 @@ impl Stores {
         }
     }
 
+    /// Holds of the store what these rows say, and nothing else.
+    fn replace(&self, store: StoreId, rows: Catalogue) {
+        let Catalogue { shops, items, riders } = rows;
+        let mut listings = self.listings.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(shop) = shops.first() else { return drop(listings.remove(&store)) };
+        let before = listings.get(&store).map(|listing| Listing::clone(listing));
+        let mut listing = before.unwrap_or_else(|| Listing::new(shop));
+        listing.put(shop);
+        listing.menu = items.into_iter().map(|item| (item.id, item)).collect();
+        listing.riders = riders.into_iter().map(|StoreRider { rider, .. }| rider).collect();
+        listings.insert(store, Arc::new(listing));
+    }
+
     fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<StoreId, Arc<Listing>>> {
         // Writers do not panic while they hold it; poisoned or not, each listing is whole.
         self.listings.read().unwrap_or_else(PoisonError::into_inner)
@@ -198,7 +145,7 @@ impl StoreRiders for Stores {
 mod tests {
     use super::*;
     use crate::order::testing::placement;
-    use crate::order::{Preset, Text};
+    use crate::order::{Preset, Text, Timestamp};
 
     /// Where the placement was made, with everything that it names.
     fn listing(placement: &Placement) -> Listing {
