@@ -38,6 +38,8 @@ pub trait Book: Clone + Default + Send + Sync + Unpin + 'static {
     type Refusal: Send + 'static;
 
     const NAME: &'static str;
+    /// Whether the actor of an empty book is kept: where nobody but the catalogue decides whose books there are.
+    const KEPT_EMPTY: bool;
 
     fn stream(id: &Self::Id) -> StreamId;
     fn shard(id: &Self::Id) -> Shard;
@@ -126,7 +128,10 @@ impl<B: Book> Actor for LedgerActor<B> {
         ctx.wait(async move { read_on(&readers, stream, B::default()).await }.into_actor(self).map(
             |book, actor, ctx| {
                 match book {
-                    Ok(book) => actor.book = Arc::new(book),
+                    Ok(book) => {
+                        actor.book = Arc::new(book);
+                        actor.leave_if_empty();
+                    }
                     Err(BookError::Unreachable) => ctx.stop(), // The registry starts another one after a pause.
                     Err(BookError::Bad(what)) => panic!("the book of {} {} cannot be read: {what}", B::NAME, actor.id),
                 }
@@ -208,9 +213,21 @@ impl<R> Fate<R> {
 type Settled<B> = (Waiting<B>, Fate<<B as Book>::Refusal>);
 
 impl<B: Book> LedgerActor<B> {
+    /// Whoever asks for books that nobody has ever written in would else fill the memory with their actors.
+    fn leave_if_empty(&self) {
+        if self.book.version() == 0 && !B::KEPT_EMPTY {
+            self.lifeline.vacant();
+        } else {
+            self.lifeline.occupied();
+        }
+    }
+
     fn go_on(&mut self, ctx: &mut Context<Self>) {
-        if self.writing || self.waiting.is_empty() {
+        if self.writing {
             return;
+        }
+        if self.waiting.is_empty() {
+            return self.leave_if_empty();
         }
         self.writing = true;
         let group: Vec<Waiting<B>> = self.waiting.drain(..self.waiting.len().min(TOGETHER)).collect();
@@ -362,6 +379,7 @@ impl<B: Book> Handler<Admitted<ReadBook<B>>> for LedgerActor<B> {
     fn handle(&mut self, asked: Admitted<ReadBook<B>>, _: &mut Context<Self>) {
         if let Some((_, reply)) = asked.start() {
             reply.send(self.book.clone());
+            self.leave_if_empty();
         }
     }
 }

@@ -27,6 +27,7 @@ impl Book for RiderBook {
     type Refusal = RiderFull;
 
     const NAME: &'static str = "rider";
+    const KEPT_EMPTY: bool = false;
 
     fn stream(id: &RiderId) -> StreamId {
         StreamId::rider(id)

@@ -23,6 +23,8 @@ struct Counts {
     command: Mutex<Option<CommandId>>,
     /// The actor has nothing more to do, and is only kept for those who look at what they have just done.
     finished: AtomicBool,
+    /// There is nothing in the journal that the actor would stand for.
+    vacant: AtomicBool,
 }
 
 /// One message may be inside for as long as this lives.
@@ -39,6 +41,7 @@ impl Slots {
             asked: 0.into(),
             command: Mutex::default(),
             finished: false.into(),
+            vacant: false.into(),
         }))
     }
 
@@ -62,6 +65,14 @@ impl Slots {
 
     pub(super) fn is_finished(&self) -> bool {
         self.0.finished.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_vacant(&self, vacant: bool) {
+        self.0.vacant.store(vacant, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_vacant(&self) -> bool {
+        self.0.vacant.load(Ordering::Relaxed)
     }
 
     /// None if all are taken.

@@ -27,6 +27,7 @@ impl Book for Stock {
     type Refusal = StockRefusal;
 
     const NAME: &'static str = "store";
+    const KEPT_EMPTY: bool = true;
 
     fn stream(id: &StoreId) -> StreamId {
         StreamId::stock(*id)

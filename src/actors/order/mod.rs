@@ -123,6 +123,7 @@ impl OrderActor {
                 self.order = order;
                 self.answered = answered;
                 self.follow_through(ctx);
+                self.leave_if_nobody();
             }
             Err(error) => {
                 // Not a panic, but as final: the registry counts it like one.
@@ -151,11 +152,12 @@ impl OrderActor {
             Err(NoStep::Rejected(Rejection::AssignmentPending)) => self.wait_for_book(execute, reply, ctx),
             Err(NoStep::Rejected(rejection)) => {
                 reply.send(Err(ExecuteError::Rejected { rejection, order: self.order.clone() }));
-                self.leave_if_nobody(ctx);
+                self.leave_if_nobody();
             }
             Err(NoStep::Illegal(error)) => {
                 tracing::error!(order.id = %self.id(), command = execute.command.name().as_str(), %error, "a rule made an event that does not fit");
                 reply.send(Err(ExecuteError::Broken));
+                self.leave_if_nobody();
             }
         }
     }
@@ -273,6 +275,7 @@ impl OrderActor {
             self.answered = self.answered.iter().copied().chain([this]).collect();
         }
         let before = self.order.replace(next.clone());
+        self.lifeline.occupied();
         self.in_work().asks.intent_is_fresh(before.as_deref(), &next);
         if let Some(reply) = reply {
             let receipt = Receipt { order: next, position: Some(committed.last), replayed: false };
@@ -288,7 +291,6 @@ impl OrderActor {
         match error {
             WriteError::NotAppended(NotAppended::AnsweredBefore(answer)) => {
                 self.refused(ExecuteError::AnsweredBefore(answer), reply, ctx);
-                self.leave_if_nobody(ctx);
             }
             WriteError::NotAppended(error @ (NotAppended::TooLarge { .. } | NotAppended::Empty)) => {
                 tracing::error!(order.id = %self.id(), %error, "what a rule decided cannot be written");
@@ -311,6 +313,7 @@ impl OrderActor {
             Some(reply) => reply.send(Err(error)),
             None => self.again_later(ctx),
         }
+        self.leave_if_nobody();
     }
 
     /// We no longer know what the journal holds. Stop, and be rebuilt from it.
@@ -322,10 +325,10 @@ impl OrderActor {
         ctx.stop();
     }
 
-    /// An actor for an order that does not exist is not kept.
-    fn leave_if_nobody(&self, ctx: &mut Context<Self>) {
+    /// An actor for an order that does not exist is not kept, unless it is about to.
+    fn leave_if_nobody(&self) {
         if self.order.is_none() {
-            ctx.stop();
+            self.lifeline.vacant();
         }
     }
 }
@@ -340,8 +343,9 @@ impl Handler<Admitted<Execute>> for OrderActor {
     type Result = ();
 
     fn handle(&mut self, asked: Admitted<Execute>, ctx: &mut Context<Self>) {
-        if let Some((execute, reply)) = asked.start() {
-            self.execute(execute, reply, ctx);
+        match asked.start() {
+            Some((execute, reply)) => self.execute(execute, reply, ctx),
+            None => self.leave_if_nobody(),
         }
     }
 }
@@ -357,7 +361,7 @@ impl Handler<Admitted<Repeat>> for OrderActor {
             }
             None => {
                 reply.send(Err(ExecuteError::Unknown));
-                self.leave_if_nobody(ctx);
+                self.leave_if_nobody();
             }
         }
     }
@@ -366,10 +370,10 @@ impl Handler<Admitted<Repeat>> for OrderActor {
 impl Handler<Admitted<Inspect>> for OrderActor {
     type Result = ();
 
-    fn handle(&mut self, asked: Admitted<Inspect>, ctx: &mut Context<Self>) {
+    fn handle(&mut self, asked: Admitted<Inspect>, _: &mut Context<Self>) {
         let Some((Inspect, reply)) = asked.start() else { return };
         reply.send(self.order.clone());
-        self.leave_if_nobody(ctx);
+        self.leave_if_nobody();
     }
 }
 

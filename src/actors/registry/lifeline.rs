@@ -32,6 +32,18 @@ impl<Id: Clone + Send + 'static> Lifeline<Id> {
         self.slots.finish();
     }
 
+    /// There is nothing in the journal that the resident stands for, and it has answered who asked: it goes as soon as no
+    /// other message is inside. Said again after each answer, for as long as it is so.
+    pub fn vacant(&self) {
+        self.slots.set_vacant(true);
+        nudge(&self.registry, Down { id: self.id.clone(), slots: self.slots.clone(), cause: Cause::Vacant });
+    }
+
+    /// There is something now: it stays.
+    pub fn occupied(&self) {
+        self.slots.set_vacant(false);
+    }
+
     /// Keeps the resident from being retired for as long as the guard lives.
     pub fn busy(&self) -> Busy {
         self.slots.busy()
@@ -41,18 +53,26 @@ impl<Id: Clone + Send + 'static> Lifeline<Id> {
 impl<Id: Clone + Send + 'static> Drop for Lifeline<Id> {
     /// Runs while the actor's task unwinds, where a panic would abort the process: nothing here can panic.
     fn drop(&mut self) {
-        let crashed = std::thread::panicking();
-        let down = Down { id: self.id.clone(), slots: self.slots.clone(), crashed };
+        let cause = if std::thread::panicking() { Cause::Panic } else { Cause::Stopped };
+        let down = Down { id: self.id.clone(), slots: self.slots.clone(), cause };
         nudge(&self.registry, down);
     }
 }
 
-/// A resident is gone.
+/// A resident is gone, or has nothing to stay for.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Down<Id: Send + 'static> {
     pub(super) id: Id,
     /// Its own, which tell it from another of that name.
     pub(super) slots: Slots,
-    pub(super) crashed: bool,
+    pub(super) cause: Cause,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    Panic,
+    Stopped,
+    /// It lives on until it is let go.
+    Vacant,
 }

@@ -10,6 +10,8 @@
 
 mod lifeline;
 mod oversight;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::{Debug, Display};
@@ -20,8 +22,8 @@ use std::time::Duration;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, WeakRecipient};
 use tokio::time::Instant;
 
-use self::lifeline::Down;
 pub(super) use self::lifeline::Lifeline;
+use self::lifeline::{Cause, Down};
 pub(super) use self::oversight::Dismiss;
 pub use self::oversight::{Census, Pardon, Pause, TakeCensus};
 use super::mailbox::{Admitted, Door, MailboxPolicy, Refusal};
@@ -45,6 +47,10 @@ const LOOKS_FOR_ALL: usize = 200;
 
 /// Unless there are so few that more cost nothing.
 const LOOKED_AT_ONCE: usize = 200;
+
+/// How many are looked at, where as many live as may, for one that can make room: so many take 10 us, and one that nobody
+/// asks is found among them unless nearly all are at work.
+const LOOKS_FOR_ROOM: usize = 64;
 
 /// An actor that lives under a registry.
 pub trait Resident: Actor<Context = Context<Self>> {
@@ -90,6 +96,8 @@ pub(super) struct Residency {
 struct Entry<R: Resident> {
     door: Door<R>,
     last_used: Instant,
+    /// Tells its place in `idle` from those that earlier residents of that name have left there.
+    number: u64,
 }
 
 /// What a command has done to its actor.
@@ -106,8 +114,10 @@ pub(super) struct Registry<R: Resident> {
     resident: Arc<MailboxPolicy>,
     down: Arc<WeakRecipient<Down<R::Id>>>,
     live: HashMap<R::Id, Entry<R>>,
-    /// Every live resident once, the longest unvisited first.
-    idle: VecDeque<R::Id>,
+    /// Every live resident once, by its number, the longest unvisited first; and some that are gone.
+    idle: VecDeque<(R::Id, u64)>,
+    settled_in: u64,
+    replacing: usize,
     records: HashMap<R::Id, Record>,
     quarantine: HashMap<R::Id, Option<CommandId>>,
     paused: bool,
@@ -123,6 +133,8 @@ impl<R: Resident> Registry<R> {
             down: Arc::new(ctx.address().downgrade().recipient()),
             live: HashMap::new(),
             idle: VecDeque::new(),
+            settled_in: 0,
+            replacing: 0,
             records: HashMap::new(),
             quarantine: HashMap::new(),
             paused: false,
@@ -134,8 +146,7 @@ impl<R: Resident> Registry<R> {
         if self.quarantine.contains_key(id) {
             return Err(Refusal::Quarantined);
         }
-        let dead = self.live.get(id).is_some_and(|entry| !entry.door.is_open());
-        if dead {
+        if self.live.get(id).is_some_and(|entry| !entry.door.is_open()) {
             self.live.remove(id);
         }
         if !self.live.contains_key(id) {
@@ -143,14 +154,41 @@ impl<R: Resident> Registry<R> {
                 return Err(Refusal::Full);
             }
             let entry = self.settle_in(id, origin);
+            self.idle.push_back((id.clone(), entry.number));
             self.live.insert(id.clone(), entry);
-            if !dead {
-                self.idle.push_back(id.clone());
-            }
         }
         let entry = self.live.get_mut(id).ok_or(Refusal::Stopped)?;
         entry.last_used = Instant::now();
         Ok(entry)
+    }
+
+    /// For someone who asks now, one whom nobody asks goes, however short a time ago it was asked: it is read back. Of those
+    /// looked at, whoever has nothing more to do goes first, then whoever was asked the longest ago.
+    fn make_room(&mut self, id: &R::Id) {
+        if self.live.len() < self.residency.most || self.live.contains_key(id) {
+            return;
+        }
+        let mut idlest: Option<(bool, Instant, R::Id)> = None;
+        for _ in 0..LOOKS_FOR_ROOM.min(self.idle.len()) {
+            let Some((id, number)) = self.idle.pop_front() else { break };
+            let Some(entry) = self.live.get(&id).filter(|entry| entry.number == number) else { continue };
+            self.idle.push_back((id.clone(), number));
+            let slots = entry.door.slots();
+            let rank = (!slots.is_finished() && !slots.is_vacant(), entry.last_used);
+            if slots.is_idle() && idlest.as_ref().is_none_or(|(busy, used, _)| rank < (*busy, *used)) {
+                idlest = Some((rank.0, rank.1, id));
+            }
+        }
+        if let Some((_, _, id)) = idlest {
+            self.let_go(&id);
+            metrics::counter!("actors_made_room_total", "kind" => R::NAME).increment(1);
+        }
+    }
+
+    /// The only address goes, and the actor with it.
+    fn let_go(&mut self, id: &R::Id) {
+        self.live.remove(id);
+        self.records.remove(id);
     }
 
     fn settle_in(&mut self, id: &R::Id, origin: Option<R::Origin>) -> Entry<R> {
@@ -158,7 +196,8 @@ impl<R: Resident> Registry<R> {
         let lifeline = Lifeline { id: id.clone(), registry: self.down.clone(), slots: slots.clone() };
         let addr: Addr<R> = R::settle_in(id.clone(), origin, &self.world, lifeline).start();
         let door = Door::with_slots(addr, slots);
-        Entry { door, last_used: Instant::now() }
+        self.settled_in += 1;
+        Entry { door, last_used: Instant::now(), number: self.settled_in }
     }
 
     /// Lets idle residents go, a bounded number at a look.
@@ -166,27 +205,40 @@ impl<R: Resident> Registry<R> {
         let now = Instant::now();
         let looks = (self.idle.len() / LOOKS_FOR_ALL).max(LOOKED_AT_ONCE).min(self.idle.len());
         for _ in 0..looks {
-            let Some(id) = self.idle.pop_front() else { break };
-            let Some(entry) = self.live.get(&id) else { continue };
+            let Some((id, number)) = self.idle.pop_front() else { break };
+            let Some(entry) = self.live.get(&id).filter(|entry| entry.number == number) else { continue };
             let slots = entry.door.slots();
             let Residency { idle_after, finished_after, .. } = self.residency;
-            let stays = if slots.is_finished() { finished_after } else { idle_after };
+            let stays = match (slots.is_vacant(), slots.is_finished()) {
+                (true, _) => Duration::ZERO,
+                (false, true) => finished_after,
+                (false, false) => idle_after,
+            };
             if now.duration_since(entry.last_used) >= stays && slots.is_idle() {
-                self.live.remove(&id); // The only address goes, and the actor with it.
-                self.records.remove(&id);
+                self.let_go(&id);
             } else {
-                self.idle.push_back(id);
+                self.idle.push_back((id, number));
             }
         }
         metrics::gauge!("actors_live", "kind" => R::NAME).set(self.live.len() as f64);
     }
 
+    /// Nothing stands in the journal for it. Only this registry lets messages in, so none can be lost here: one that is
+    /// inside already is answered first, and may be what makes it stay.
+    fn vacate(&mut self, down: &Down<R::Id>) {
+        let current = self.live.get(&down.id).is_some_and(|entry| entry.door.slots().are(&down.slots));
+        if current && down.slots.is_vacant() && down.slots.is_idle() {
+            self.let_go(&down.id);
+        }
+    }
+
+    /// Says whether it is to be replaced.
     fn take_down(&mut self, down: &Down<R::Id>) -> bool {
         let current = self.live.get(&down.id).is_some_and(|entry| entry.door.slots().are(&down.slots));
         if current {
             self.live.remove(&down.id);
         }
-        if !down.crashed {
+        if down.cause != Cause::Panic {
             return current;
         }
         metrics::counter!("actor_panics_total", "kind" => R::NAME).increment(1);
@@ -233,6 +285,7 @@ where
         if self.paused {
             return reply.refuse(Refusal::Paused);
         }
+        self.make_room(&to.id);
         match self.entry(&to.id, to.origin) {
             Ok(entry) => entry.door.pass_on(to.message, reply.hand_on(), expires),
             Err(refusal) => reply.refuse(refusal),
@@ -247,12 +300,18 @@ where
     type Result = ();
 
     fn handle(&mut self, down: Down<R::Id>, ctx: &mut Context<Self>) {
+        let pause = match down.cause {
+            Cause::Vacant => return self.vacate(&down),
+            Cause::Panic => Duration::ZERO,
+            Cause::Stopped => PAUSE_BEFORE_REPLACING,
+        };
         if !self.take_down(&down) {
             return;
         }
         // Replaced without waiting to be asked: what it still had to ask of others goes on.
-        let pause = if down.crashed { Duration::ZERO } else { PAUSE_BEFORE_REPLACING };
+        self.replacing += 1;
         ctx.run_later(pause, move |registry, _| {
+            registry.replacing -= 1;
             // Refused when quarantined or full: then the next who asks is told so.
             let _ = registry.entry(&down.id, None);
         });

@@ -32,6 +32,8 @@ where
 pub struct Census {
     pub kind: &'static str,
     pub live: usize,
+    /// Those that are gone and will be replaced in a moment.
+    pub replacing: usize,
     pub paused: bool,
     /// Who is quarantined, and for which command.
     pub quarantined: Vec<(String, Option<CommandId>)>,
@@ -50,7 +52,8 @@ where
     fn handle(&mut self, asked: Admitted<TakeCensus>, _: &mut Context<Self>) {
         let Some((_, reply)) = asked.start() else { return };
         let quarantined = self.quarantine.iter().map(|(id, command)| (id.to_string(), *command)).collect();
-        reply.send(Census { kind: R::NAME, live: self.live.len(), paused: self.paused, quarantined });
+        let (live, replacing) = (self.live.len(), self.replacing);
+        reply.send(Census { kind: R::NAME, live, replacing, paused: self.paused, quarantined });
     }
 }
 

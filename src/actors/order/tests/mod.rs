@@ -309,7 +309,7 @@ async fn a_finished_order_leaves_memory_long_before_one_that_is_under_way() {
 
 #[actix::test]
 async fn an_order_that_does_not_exist_is_not_kept() {
-    let town = Town::new().await;
+    let town = Town::keeping_idle_orders(Duration::from_secs(3_600)).await;
     let nobody = OrderId::new(Uuid::from_u128(77));
     assert!(town.orders.order(nobody).await.unwrap().is_none());
     let refused = town.execute(nobody, customer(), OrderCommand::Confirm).await;
@@ -318,7 +318,11 @@ async fn an_order_that_does_not_exist_is_not_kept() {
         "{refused:?}"
     );
     let census: Mailbox<TakeCensus> = town.registry.mailbox();
-    until("it is gone", async || census.ask(TakeCensus).await.unwrap().live == 0).await;
+    until("it is gone, and is not to come back", async || {
+        let census = census.ask(TakeCensus).await.unwrap();
+        census.live + census.replacing == 0
+    })
+    .await;
 }
 
 #[actix::test]
