@@ -140,6 +140,6 @@ pub fn rewind_bridge(config: &Config, shard: Shard, from: u64) -> anyhow::Result
 async fn catch_up(data: &Onlooker) -> anyhow::Result<u64> {
     let cursor = data.views.cursor(Reader::OrderView).await?;
     let follower = Follower::new(Tail::default(), data.readers.clone(), cursor);
-    let (projector, _) = Projector::new(follower, data.views.clone());
+    let projector = Projector::at_rest(follower, data.views.clone());
     projector.catch_up().await
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::dispatch::Fold;
 use super::follow::Follower;
 use super::mailbox::Mailbox;
+use super::supervision::Part;
 use super::tail::News;
 use crate::order::{OrderId, RiderBook, RiderEvent, replay};
 use crate::store::{Readers, StreamId, StreamKind, Views};
@@ -18,14 +19,18 @@ pub(super) struct Board {
 }
 
 impl Board {
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self, part: Part) {
         while let Err(error) = self.begin().await {
             tracing::error!(%error, "the dispatch board cannot be read; trying again");
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         loop {
             match self.follower.next(512).await {
-                Ok(entries) => self.tell(entries.iter().map(|entry| entry.news.clone()).collect()).await,
+                Ok(entries) => {
+                    crate::crash::fail("board.fold");
+                    self.tell(entries.iter().map(|entry| entry.news.clone()).collect()).await;
+                    part.passed(self.follower.cursor());
+                }
                 Err(error) => {
                     tracing::error!(%error, "the dispatch board cannot follow the journal; trying again");
                     tokio::time::sleep(Duration::from_secs(1)).await;

@@ -14,6 +14,7 @@ use super::follow::Follower;
 use super::mailbox::Mailbox;
 use super::order::{Execute, OrderActor};
 use super::registry::To;
+use super::supervision::Part;
 use super::tail::News;
 use crate::order::{CommandId, OrderCommand, OrderId, Party, Timestamp};
 use crate::store::{DbError, Readers, StreamKind};
@@ -90,7 +91,7 @@ impl Deadlines {
         Ok(Self { due: Due(BTreeSet::from_iter(due)), follower, clock, orders })
     }
 
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self, part: Part) {
         let mut moves = self.clock.moves();
         loop {
             self.tell_the_time().await;
@@ -98,12 +99,14 @@ impl Deadlines {
             tokio::select! {
                 news = self.follower.next(2_000) => match news {
                     Ok(entries) => {
+                        crate::crash::fail("deadlines.fold");
                         for entry in entries {
                             if let News::Order { before, after, .. } = &entry.news {
                                 let before = before.as_ref().and_then(|order| order.next_due());
                                 self.due.moves(after.id, before, after.next_due());
                             }
                         }
+                        part.passed(self.follower.cursor());
                     }
                     Err(error) => {
                         tracing::error!(%error, "deadlines cannot follow the journal; trying again");

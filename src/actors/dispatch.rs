@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Message};
 
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::mailbox::{Admitted, Door, MailboxPolicy};
+use super::supervision::{Guarded, Life, Supervised, Supervision};
 use super::tail::News;
 use crate::order::{DeliveryStatus, Dispatch, Order, OrderId, Point, RiderId, Status, StoreId};
 
@@ -74,7 +76,16 @@ pub(super) trait StoreRiders: Send + Sync + 'static {
 /// About 1.1 km of latitude: a search of a few kilometres looks into a few dozen cells.
 const CELL_DEGREES: f64 = 0.01;
 
+/// What outlives the board, should it have to be made anew.
+pub(super) struct BoardOrigin {
+    riders: Arc<dyn StoreRiders>,
+    capacity: usize,
+    /// Counts the boards, for whoever tells them what the journal says: a new one has heard nothing.
+    boards: watch::Sender<u64>,
+}
+
 pub(super) struct DispatchActor {
+    life: Life,
     riders: Arc<dyn StoreRiders>,
     capacity: usize,
     open: HashMap<OrderId, Arc<Order>>,
@@ -85,16 +96,15 @@ pub(super) struct DispatchActor {
 }
 
 impl DispatchActor {
-    pub(super) fn open(riders: Arc<dyn StoreRiders>, capacity: usize, policy: MailboxPolicy) -> Door<Self> {
-        let board = Self {
-            riders,
-            capacity,
-            open: HashMap::new(),
-            cells: BTreeMap::new(),
-            presence: HashMap::new(),
-            held: HashMap::new(),
-        };
-        Door::new(board.start(), policy)
+    /// The way in, and what tells that another board has begun.
+    pub(super) fn open(
+        riders: Arc<dyn StoreRiders>,
+        capacity: usize,
+        policy: MailboxPolicy,
+        supervision: &Supervision,
+    ) -> (Door<Guarded<Self>>, watch::Receiver<u64>) {
+        let (boards, begun) = watch::channel(0);
+        (Guarded::open(BoardOrigin { riders, capacity, boards }, policy, supervision), begun)
     }
 
     fn fold(&mut self, news: &News) {
@@ -191,14 +201,36 @@ impl Actor for DispatchActor {
     type Context = Context<Self>;
 }
 
+impl Supervised for DispatchActor {
+    type Origin = BoardOrigin;
+
+    const NAME: &'static str = "dispatch";
+
+    /// Empty: what the journal says is told again, and riders' apps say within seconds where they are.
+    fn begin(origin: &mut BoardOrigin, life: Life) -> Self {
+        origin.boards.send_modify(|boards| *boards += 1);
+        Self {
+            life,
+            riders: origin.riders.clone(),
+            capacity: origin.capacity,
+            open: HashMap::new(),
+            cells: BTreeMap::new(),
+            presence: HashMap::new(),
+            held: HashMap::new(),
+        }
+    }
+}
+
 impl Handler<Admitted<Fold>> for DispatchActor {
     type Result = ();
 
     fn handle(&mut self, asked: Admitted<Fold>, _: &mut Context<Self>) {
         let Some((Fold(news), reply)) = asked.start() else { return };
+        crate::crash::fail("dispatch.fold");
         for news in &news {
             self.fold(news);
         }
+        self.life.part().progressed();
         reply.send(());
     }
 }

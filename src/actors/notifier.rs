@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::follow::Follower;
 use super::projector::gather;
+use super::supervision::Part;
 use super::tail::{Entry, News};
 use super::world::Pace;
 use crate::order::{EndReason, Order, OrderEvent, PartyRole};
@@ -28,7 +29,7 @@ impl Notifier {
         Self { follower, views }
     }
 
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self, part: Part) {
         let mut tries = 0;
         loop {
             let entries = match self.follower.next(TOGETHER).await {
@@ -41,12 +42,14 @@ impl Notifier {
                 }
             };
             tries = 0;
+            crate::crash::fail("notifier.write");
             let messages: Vec<MessageRow> = entries.iter().flat_map(messages).collect();
             while let Err(error) = self.views.save_messages(&messages, self.follower.cursor()).await {
                 tracing::error!(%error, "messages cannot be written; trying again");
                 tries += 1;
                 tokio::time::sleep(Pace::pause(PAUSE, LONGEST_PAUSE, tries)).await;
             }
+            part.passed(self.follower.cursor());
             gather(entries.len(), TOGETHER).await;
         }
     }

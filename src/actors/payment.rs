@@ -7,13 +7,16 @@
 //! What is called was journaled before, by the order. A call that runs out of time is unknown, never declined.
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+use futures_util::FutureExt;
 
 use super::mailbox::{Admitted, Door, MailboxPolicy, Reply};
+use super::supervision::{Guarded, Life, Supervised, Supervision};
 use crate::providers::payment::{PaymentAnswer, PaymentProvider, PaymentRequest};
 
 /// Asks the provider. Dropped without an answer if its deadline passes before its turn.
@@ -109,7 +112,16 @@ impl PaymentGate {
     }
 }
 
+/// What outlives the actor, should it have to be made anew.
+#[derive(Clone)]
+pub(super) struct PaymentOrigin {
+    provider: Arc<dyn PaymentProvider>,
+    policy: GatePolicy,
+    gate: PaymentGate,
+}
+
 pub(super) struct PaymentActor {
+    life: Life,
     provider: Arc<dyn PaymentProvider>,
     policy: GatePolicy,
     gate: PaymentGate,
@@ -121,10 +133,11 @@ impl PaymentActor {
         provider: Arc<dyn PaymentProvider>,
         policy: GatePolicy,
         door: MailboxPolicy,
-    ) -> (Door<Self>, PaymentGate) {
+        supervision: &Supervision,
+    ) -> (Door<Guarded<Self>>, PaymentGate) {
         let gate = PaymentGate::new(policy.running);
-        let actor = Self { provider, policy, gate: gate.clone(), waiting: VecDeque::new() };
-        (Door::new(actor.start(), door), gate)
+        let origin = PaymentOrigin { provider, policy, gate: gate.clone() };
+        (Guarded::open(origin, door, supervision), gate)
     }
 
     /// Starts as many calls as there are places; while the gate is open, tells those who wait so.
@@ -157,7 +170,9 @@ impl PaymentActor {
         let mut place = Place::taken(self.gate.clone());
         let calling = async move {
             let operation = charge.operation.as_str();
+            crate::crash::fail("payment.call");
             let answer = call_within(&*provider, &charge, &policy, &mut place).await;
+            crate::crash::fail("payment.answer");
             let failed = matches!(answer, PaymentAnswer::Unknown { .. });
             reply.send(match answer {
                 PaymentAnswer::Done => ChargeOutcome::Done,
@@ -180,6 +195,7 @@ impl PaymentActor {
                 actor.gate.failures_in_a_row.store(0, Ordering::Relaxed);
                 drop(place);
             }
+            actor.life.part().progressed();
             // Now, not when the penalty is over: if that was the last place, those who wait must hear of it.
             actor.go_on(ctx);
         }));
@@ -192,7 +208,9 @@ async fn call_within(
     policy: &GatePolicy,
     place: &mut Place,
 ) -> PaymentAnswer {
-    let call = provider.ask(charge);
+    // A provider's adapter that panics harms the one call, of which nobody knows then whether it arrived.
+    let call = AssertUnwindSafe(provider.ask(charge)).catch_unwind();
+    let call = call.map(|answer| answer.unwrap_or(PaymentAnswer::Unknown { why: "provider_panicked" }));
     tokio::pin!(call);
     if let Ok(answer) = tokio::time::timeout(policy.slow_after, &mut call).await {
         return answer;
@@ -234,6 +252,19 @@ impl Drop for Place {
     fn drop(&mut self) {
         let count = if self.lost { &self.gate.lost } else { &self.gate.healthy };
         count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Supervised for PaymentActor {
+    type Origin = PaymentOrigin;
+
+    const NAME: &'static str = "payment";
+
+    /// The places of calls that were under way came home with them. What became of those calls is unknown to whoever asked:
+    /// they ask again under the same key.
+    fn begin(origin: &mut PaymentOrigin, life: Life) -> Self {
+        let PaymentOrigin { provider, policy, gate } = origin.clone();
+        Self { life, provider, policy, gate, waiting: VecDeque::new() }
     }
 }
 

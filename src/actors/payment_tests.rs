@@ -15,6 +15,7 @@ enum Mood {
     Answers,
     Hangs,
     FailsAtOnce,
+    Panics,
 }
 
 struct Moody {
@@ -45,6 +46,7 @@ impl PaymentProvider for Moody {
                 Mood::Answers => PaymentAnswer::Done,
                 Mood::Hangs => std::future::pending().await,
                 Mood::FailsAtOnce => PaymentAnswer::Unknown { why: "provider_error" },
+                Mood::Panics => panic!("the test wants a panic"),
             }
         })
     }
@@ -61,7 +63,7 @@ fn open(provider: &Arc<Moody>, capacity: usize, call_timeout: Duration) -> (Mail
         longest_penalty: Duration::from_millis(80),
     };
     let door = MailboxPolicy { name: "payment", capacity, reply_timeout: Duration::from_secs(5) };
-    let (door, gate) = PaymentActor::open(provider.clone(), policy, door);
+    let (door, gate) = PaymentActor::open(provider.clone(), policy, door, &Supervision::default());
     (door.mailbox(), gate)
 }
 
@@ -142,6 +144,16 @@ async fn the_gate_closes_again_by_itself_when_the_provider_is_back() {
     until("a place is free for a probe", async || gate.state() != GateState::Open).await;
     until("a probe goes through", async || mailbox.ask(charge()).await == Ok(ChargeOutcome::Done)).await;
     until("the gate is closed", async || gate.state() == GateState::Closed).await;
+}
+
+#[actix::test]
+async fn a_provider_that_panics_leaves_its_own_call_in_doubt_and_no_other() {
+    let provider = Moody::new(Mood::Panics);
+    let (mailbox, gate) = open(&provider, 1_000, LONG);
+    assert_eq!(mailbox.ask(charge()).await, Ok(ChargeOutcome::Unknown { why: "provider_panicked" }));
+    provider.turns(Mood::Answers);
+    assert_eq!(mailbox.ask(charge()).await, Ok(ChargeOutcome::Done));
+    until("its place comes home", async || gate.places() == (0, 0, PLACES)).await;
 }
 
 #[actix::test]

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::follow::Follower;
 use super::rebuild::HandOver;
+use super::supervision::Part;
 use super::tail::{Entry, News};
 use super::view_rows::Rows;
 use super::world::Pace;
@@ -24,6 +25,10 @@ pub(super) const TOGETHER: usize = 4_000;
 pub struct ViewProgress(watch::Receiver<Cursor>);
 
 impl ViewProgress {
+    pub(super) fn of(progress: &watch::Sender<Cursor>) -> Self {
+        Self(progress.subscribe())
+    }
+
     /// Waits until the views show `position`, at most for `patience`. Says whether they do.
     pub async fn reaches(&self, position: Position, patience: std::time::Duration) -> bool {
         let mut progress = self.0.clone();
@@ -43,15 +48,20 @@ pub struct Projector {
 }
 
 impl Projector {
-    pub fn new(follower: Follower, views: Views) -> (Self, ViewProgress) {
+    /// `progress` outlives it: whoever waits for a position need not know that another one works on it now.
+    pub(super) fn new(follower: Follower, views: Views, progress: watch::Sender<Cursor>) -> Self {
+        Self { follower, views, progress }
+    }
+
+    /// One that nobody waits for, while nothing else runs on this data.
+    pub fn at_rest(follower: Follower, views: Views) -> Self {
         let progress = watch::Sender::new(follower.cursor().clone());
-        let seen = ViewProgress(progress.subscribe());
-        (Self { follower, views, progress }, seen)
+        Self::new(follower, views, progress)
     }
 
     /// Goes on for ever. What cannot be read or written is tried again: the views get older meanwhile, and say so.
     /// Between two writes it lets a rebuild finish.
-    pub(super) async fn run(mut self, mut rebuilds: mpsc::Receiver<HandOver>) {
+    pub(super) async fn run(mut self, rebuilds: &mut mpsc::Receiver<HandOver>, part: Part) {
         let mut tries = 0;
         loop {
             let entries = tokio::select! {
@@ -65,7 +75,9 @@ impl Projector {
                 Ok(entries) => {
                     tries = 0;
                     count(&entries);
+                    crate::crash::fail("projector.write");
                     self.write_at_last(&entries).await;
+                    part.passed(self.follower.cursor());
                     gather(entries.len(), TOGETHER).await;
                 }
                 Err(error) => {

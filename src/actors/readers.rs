@@ -1,12 +1,14 @@
 //! The journal's readers: one thread for all of them, each with a cursor of its own, so that a slow view never
 //! delays an order.
+//!
+//! Each is supervised: made anew from its cursor when it panics. What outlives its lives is what others hold of it: the
+//! feed's hub, the progress of the views, the way to ask for a rebuild.
 
-use std::future::Future;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
-use actix::Arbiter;
 use anyhow::Context as _;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, mpsc, watch};
 
 use super::board::Board;
 use super::catalogue::Stores;
@@ -20,13 +22,16 @@ use super::mailbox::Mailbox;
 use super::notifier::Notifier;
 use super::order::{Execute, OrderActor};
 use super::projector::{Projector, ViewProgress};
-use super::rebuild::{Rebuilder, ViewRebuild};
+use super::rebuild::{HandOver, Rebuilder, ViewRebuild};
 use super::registry::{To, Wake};
+use super::supervision::PartThread;
 use super::tail::Tail;
 use super::wake::wake_open_orders;
-use crate::store::{Reader, Readers, Views};
+use super::world::Pace;
+use crate::store::{Cursor, DbError, Reader, Readers, Views};
 
 /// What the readers read, and whom they tell.
+#[derive(Clone)]
 pub(super) struct Reading {
     pub(super) tail: Tail,
     pub(super) readers: Readers,
@@ -36,102 +41,156 @@ pub(super) struct Reading {
     pub(super) execute: Mailbox<To<OrderActor, Execute>>,
     pub(super) wake: Mailbox<Wake<OrderActor>>,
     pub(super) board: Mailbox<Fold>,
+    /// Tells that another board has begun, which has heard nothing.
+    pub(super) boards: watch::Receiver<u64>,
     pub(super) wake_concurrency: usize,
     /// Watchers of the feed that read what they missed at a time.
     pub(super) replays: usize,
 }
 
 impl Reading {
-    /// Starts all of them. Each begins where it left off, or at the end of the journal as it is now.
-    pub(super) async fn start(self, thread: &ReaderThread) -> anyhow::Result<(Hub, ViewProgress, ViewRebuild)> {
-        let Self { tail, readers, views, clock, stores, execute, wake, board, wake_concurrency, replays } = self;
-        let follow = |cursor| Follower::new(tail.clone(), readers.clone(), cursor);
-        let head = readers.head().await.context("the journal cannot be read")?;
-        let projected = views.cursor(Reader::OrderView).await.context("the views cannot be read")?;
-        let told = views.cursor(Reader::Messages).await.context("the views cannot be read")?;
-
-        let deadlines = Deadlines::load(&readers, follow(head.clone()), clock.clone(), execute)
-            .await
-            .context("the deadlines cannot be read")?;
-        let (projector, progress) = Projector::new(follow(projected.clone()), views.clone());
-        let (hand_over, rebuilds) = tokio::sync::mpsc::channel(1);
-        let (rebuilder, rebuild) = Rebuilder::new(readers.clone(), views.clone(), hand_over);
-        let notifier = Notifier::new(follow(told), views.clone());
-        let (feed, hub) = Feed::new(follow(head), replays);
-        let board = Board { follower: follow(projected), readers: readers.clone(), views: views.clone(), fold: board };
-        thread.keep_running("housekeeping", housekeeping::run(stores.clone(), clock.clone()));
-        thread.keep_running("settling", stores.settle_doubts());
-        thread.keep_running("deadlines", deadlines.run());
-        thread.keep_running("projector", projector.run(rebuilds));
-        thread.keep_running("rebuilding", rebuilder.run());
-        thread.keep_running("notifier", notifier.run());
-        thread.keep_running("feed", feed.run());
-        thread.keep_running("dispatch board", board.run());
-        thread.keep_running("waking", async move {
-            let started = Instant::now();
-            let orders = wake_open_orders(&readers, &wake, wake_concurrency).await;
-            let took_ms = started.elapsed().as_millis() as u64;
-            if orders > 0 {
-                tracing::info!(orders, took_ms, "open orders are awake");
-            }
-            std::future::pending().await
+    /// Starts all of them. Each begins where it left off, or at the end of the journal as it is now. What cannot be read
+    /// at the start keeps the process from starting; what cannot be read later is tried again.
+    pub(super) async fn start(self, thread: &PartThread) -> anyhow::Result<(Hub, ViewProgress, ViewRebuild)> {
+        let head = self.readers.head().await.context("the journal cannot be read")?;
+        let projected = self.views.cursor(Reader::OrderView).await.context("the views cannot be read")?;
+        let first = self.deadlines().await.context("the deadlines cannot be read")?;
+        let progress = watch::Sender::new(projected);
+        let shown = ViewProgress::of(&progress);
+        let (hand_over, rebuilds) = mpsc::channel(1);
+        let (rebuilder, rebuild) = Rebuilder::new(self.readers.clone(), self.views.clone(), hand_over);
+        let hub = Hub::at(head, self.replays);
+        self.keep_deadlines(thread, first);
+        self.keep_projector(thread, progress, rebuilds);
+        self.keep_notifier(thread);
+        self.keep_feed(thread, hub.clone());
+        self.keep_board(thread);
+        self.keep_waking(thread);
+        let rebuilder = Arc::new(rebuilder);
+        thread.keep("rebuilding", move |_| {
+            let rebuilder = rebuilder.clone();
+            async move { rebuilder.run().await }
         });
-        Ok((hub, progress, rebuild))
+        let stores = self.stores.clone();
+        thread.keep("settling", move |_| stores.clone().settle_doubts());
+        thread.keep("housekeeping", move |_| housekeeping::run(self.stores.clone(), self.clock.clone()));
+        Ok((hub, shown, rebuild))
+    }
+
+    fn follow(&self, cursor: Cursor) -> Follower {
+        Follower::new(self.tail.clone(), self.readers.clone(), cursor)
+    }
+
+    /// Follows from where that reader's work is saved.
+    async fn follow_on(&self, reader: Reader) -> Follower {
+        self.follow(at_last("a cursor", || self.views.cursor(reader)).await)
+    }
+
+    async fn deadlines(&self) -> Result<Deadlines, DbError> {
+        let head = self.readers.head().await?;
+        Deadlines::load(&self.readers, self.follow(head), self.clock.clone(), self.execute.clone()).await
+    }
+
+    fn keep_deadlines(&self, thread: &PartThread, first: Deadlines) {
+        let (reading, mut first) = (self.clone(), Some(first));
+        thread.keep("deadlines", move |part| {
+            let (reading, first) = (reading.clone(), first.take());
+            async move {
+                let deadlines = match first {
+                    Some(first) => first,
+                    None => at_last("the deadlines", || reading.deadlines()).await,
+                };
+                deadlines.run(part).await;
+            }
+        });
+    }
+
+    fn keep_projector(&self, thread: &PartThread, progress: watch::Sender<Cursor>, rebuilds: mpsc::Receiver<HandOver>) {
+        let (reading, rebuilds) = (self.clone(), Arc::new(Mutex::new(rebuilds)));
+        thread.keep("projector", move |part| {
+            let (reading, progress, rebuilds) = (reading.clone(), progress.clone(), rebuilds.clone());
+            async move {
+                let mut rebuilds = rebuilds.lock().await;
+                let follower = reading.follow_on(Reader::OrderView).await;
+                Projector::new(follower, reading.views, progress).run(&mut rebuilds, part).await;
+            }
+        });
+    }
+
+    fn keep_notifier(&self, thread: &PartThread) {
+        let reading = self.clone();
+        thread.keep("notifier", move |part| {
+            let reading = reading.clone();
+            async move {
+                let follower = reading.follow_on(Reader::Messages).await;
+                Notifier::new(follower, reading.views).run(part).await;
+            }
+        });
+    }
+
+    fn keep_feed(&self, thread: &PartThread, hub: Hub) {
+        let reading = self.clone();
+        thread.keep("feed", move |part| {
+            let follower = reading.follow(hub.cursor());
+            Feed::new(follower, hub.clone()).run(part)
+        });
+    }
+
+    fn keep_board(&self, thread: &PartThread) {
+        let reading = self.clone();
+        thread.keep("board", move |part| {
+            let reading = reading.clone();
+            async move {
+                let mut boards = reading.boards.clone();
+                loop {
+                    boards.mark_unchanged();
+                    let follower = reading.follow_on(Reader::OrderView).await;
+                    let (readers, views, fold) =
+                        (reading.readers.clone(), reading.views.clone(), reading.board.clone());
+                    tokio::select! {
+                        () = (Board { follower, readers, views, fold }).run(part.clone()) => return,
+                        Ok(()) = boards.changed() => {}
+                    }
+                }
+            }
+        });
+    }
+
+    fn keep_waking(&self, thread: &PartThread) {
+        let (readers, wake, at_once) = (self.readers.clone(), self.wake.clone(), self.wake_concurrency);
+        thread.keep("waking", move |_| {
+            let (readers, wake) = (readers.clone(), wake.clone());
+            async move {
+                let started = Instant::now();
+                let orders = wake_open_orders(&readers, &wake, at_once).await;
+                let took_ms = started.elapsed().as_millis() as u64;
+                if orders > 0 {
+                    tracing::info!(orders, took_ms, "open orders are awake");
+                }
+                std::future::pending().await
+            }
+        });
     }
 }
 
-/// The readers' thread, and the word that ends them. They end at a point where they wait, inside their runtime:
-/// their connections cannot be closed after it.
-pub(super) struct ReaderThread {
-    thread: Arbiter,
-    stop: watch::Sender<bool>,
-}
+/// The pauses between tries to read what a reader begins with.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+const LONGEST_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 
-impl ReaderThread {
-    pub(super) fn new() -> Self {
-        Self { thread: Arbiter::new(), stop: watch::Sender::new(false) }
-    }
-
-    fn keep_running(&self, name: &'static str, reader: impl Future<Output = ()> + 'static + Send) {
-        self.keep_until_stopped(name, |mut stopping| async move {
-            tokio::select! {
-                () = reader => {}
-                _ = stopping.wait_for(|stop| *stop) => {}
+/// Reads until it succeeds.
+async fn at_last<T, F>(what: &'static str, read: impl Fn() -> F) -> T
+where
+    F: Future<Output = Result<T, DbError>>,
+{
+    let mut tries = 0;
+    loop {
+        match read().await {
+            Ok(found) => return found,
+            Err(error) => {
+                tracing::error!(what, %error, "a reader cannot begin; trying again");
+                tokio::time::sleep(Pace::pause(PAUSE, LONGEST_PAUSE, tries)).await;
+                tries = tries.saturating_add(1);
             }
-        });
-    }
-
-    /// For a reader with something to finish when it is told to stop.
-    ///
-    /// A reader that ends before is a bug: nothing else would bring it back, so the process is not worth keeping.
-    pub(super) fn keep_until_stopped<F>(
-        &self,
-        name: &'static str,
-        reader: impl FnOnce(watch::Receiver<bool>) -> F + Send + 'static,
-    ) where
-        F: Future<Output = ()> + 'static,
-    {
-        let stopping = self.stop.subscribe();
-        self.thread.spawn(async move {
-            let reading = tokio::task::spawn_local(reader(stopping.clone()));
-            let ended_well = reading.await.is_ok();
-            if !ended_well || !*stopping.borrow() {
-                tracing::error!(reader = name, "a reader of the journal ended");
-                std::process::abort();
-            }
-        });
-    }
-
-    pub(super) fn stop(self, patience: Duration) -> Arbiter {
-        self.stop.send_replace(true);
-        // Each reader holds a receiver until it has ended.
-        let patience = Instant::now() + patience;
-        while self.stop.receiver_count() > 0 && Instant::now() < patience {
-            std::thread::sleep(Duration::from_millis(1));
         }
-        self.thread
     }
 }
-
-/// How long readers get to finish what they are writing at the end.
-pub(super) const LEAVE_WITHIN: Duration = Duration::from_secs(2);

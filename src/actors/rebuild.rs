@@ -88,7 +88,11 @@ impl Rebuilder {
         (Self { readers, views, projector, asked, state }, handle)
     }
 
-    pub(super) async fn run(self) {
+    /// A rebuild that was under way when the last life ended is not taken up again: the old views stand.
+    pub(super) async fn run(&self) {
+        if self.state.borrow().running.is_some() {
+            self.ended(Err("it panicked: the old views stay".into()));
+        }
         loop {
             self.asked.notified().await;
             tracing::info!("making the views anew");
@@ -100,9 +104,13 @@ impl Rebuilder {
                 ),
                 Err(error) => tracing::error!(%error, "the views could not be made anew: the old ones stay"),
             }
-            let last = Some(outcome.map_err(|error| error.to_string().into()));
-            self.state.send_modify(|state| *state = RebuildState { running: None, last, ended: state.ended + 1 });
+            self.ended(outcome.map_err(|error| error.to_string().into()));
         }
+    }
+
+    fn ended(&self, outcome: Result<Rebuilt, Arc<str>>) {
+        let last = Some(outcome);
+        self.state.send_modify(|state| *state = RebuildState { running: None, last, ended: state.ended + 1 });
     }
 
     async fn rebuild(&self) -> Result<Rebuilt, RebuildError> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use actix::Arbiter;
 use anyhow::Context as _;
+use tokio::sync::watch;
 
 use super::catalogue::Stores;
 use super::clock::Clock;
@@ -24,11 +25,12 @@ use super::orders::Orders;
 use super::payment::{GatePolicy, PaymentActor, PaymentGate};
 use super::pressure::Pressure;
 use super::projector::ViewProgress;
-use super::readers::{LEAVE_WITHIN, ReaderThread, Reading};
+use super::readers::Reading;
 use super::rebuild::ViewRebuild;
 use super::registry::{Dismiss, Pardon, Pause, Registry, Residency, TakeCensus, To};
 use super::rider::RiderActor;
 use super::store::{KeepStock, StoreActor};
+use super::supervision::{Guarded, LEAVE_WITHIN, PartThread, Supervision};
 use super::tail::Tail;
 use super::world::{Pace, Reach, World};
 use crate::config::{self, Config};
@@ -58,6 +60,8 @@ pub struct System {
     pub clock: Clock,
     /// How long work waits; the edge adds its own threads to it.
     pub pressure: Pressure,
+    /// The parts of which there is one each, and how they stand.
+    pub parts: Supervision,
 }
 
 /// What riders ask.
@@ -91,17 +95,18 @@ pub struct Operations {
 pub struct Threads {
     journal: Arbiter,
     orders: Arbiter,
-    readers: ReaderThread,
+    readers: PartThread,
     /// A thread of its own: encoding a backlog takes all of one, and the views shall not wait for it.
-    bridge: Option<(ReaderThread, Duration)>,
+    bridge: Option<(PartThread, Duration)>,
 }
 
 struct Doors {
     orders: Door<Registry<OrderActor>>,
     stores: Door<Registry<StoreActor>>,
     riders: Door<Registry<RiderActor>>,
-    dispatch: Door<DispatchActor>,
-    payment: Door<PaymentActor>,
+    dispatch: Door<Guarded<DispatchActor>>,
+    boards: watch::Receiver<u64>,
+    payment: Door<Guarded<PaymentActor>>,
     gate: PaymentGate,
 }
 
@@ -114,8 +119,10 @@ pub async fn start(
     report: WriteReport,
 ) -> anyhow::Result<(System, Threads)> {
     let Engine { writer, readers, views } = engine;
+    let parts = Supervision::default();
+    let readers_thread = PartThread::new(parts.clone());
     let mut threads =
-        Threads { journal: Arbiter::new(), orders: Arbiter::new(), readers: ReaderThread::new(), bridge: None };
+        Threads { journal: Arbiter::new(), orders: Arbiter::new(), readers: readers_thread, bridge: None };
     let tail = Tail::default();
     let catalogue = readers.catalogue().await.context("the catalogue cannot be read")?;
 
@@ -136,6 +143,7 @@ pub async fn start(
         clock: clock.clone(),
         sandbox: sandbox.clone(),
         stores: stores.clone(),
+        parts: parts.clone(),
     };
     let doors = on(&threads.orders, move || opening.open()).await?;
 
@@ -149,7 +157,7 @@ pub async fn start(
     };
     let mut mirror = None;
     if config.kafka.bootstrap_servers.is_some() {
-        let thread = ReaderThread::new();
+        let thread = PartThread::new(parts.clone());
         mirror = Some(bridge(config, &thread, &tail, &readers, &views, &clock).await?);
         threads.bridge = Some((thread, config.kafka.flush_within_ms.duration() + LEAVE_WITHIN));
     }
@@ -162,6 +170,7 @@ pub async fn start(
         execute: doors.orders.mailbox(),
         wake: doors.orders.mailbox(),
         board: doors.dispatch.mailbox(),
+        boards: doors.boards.clone(),
         wake_concurrency: config.orders.wake_concurrency,
         // The other half of the connections is for those who read one order.
         replays: config.database.readers / 2,
@@ -201,6 +210,7 @@ pub async fn start(
         mirror,
         clock,
         pressure,
+        parts,
     };
     Ok((system, threads))
 }
@@ -208,7 +218,7 @@ pub async fn start(
 /// Starts the mirror. It finds its broker later, or never: nothing here waits for one.
 async fn bridge(
     config: &Config,
-    thread: &ReaderThread,
+    thread: &PartThread,
     tail: &Tail,
     readers: &Readers,
     views: &Views,
@@ -229,12 +239,13 @@ struct Opening {
     clock: Clock,
     sandbox: Arc<Sandbox>,
     stores: Stores,
+    parts: Supervision,
 }
 
 impl Opening {
     /// On the orders' own thread: residents live where their registry does.
     fn open(self) -> Doors {
-        let Opening { config, journal, readers, clock, sandbox, stores } = self;
+        let Opening { config, journal, readers, clock, sandbox, stores, parts } = self;
         let boxes = &config.mailboxes;
         let idle_after = config.orders.idle_after_s.duration();
         let registry = |name, resident: MailboxPolicy, most| Residency {
@@ -254,12 +265,13 @@ impl Opening {
         let store_door =
             Registry::<StoreActor>::open(books.clone(), registry("stores", mailbox("store", boxes.store), most));
         let rider_door = Registry::<RiderActor>::open(books, registry("riders", mailbox("rider", boxes.rider), most));
-        let dispatch = DispatchActor::open(
+        let (dispatch, boards) = DispatchActor::open(
             Arc::new(stores.clone()),
             config.orders.rider_capacity,
             mailbox("dispatch", boxes.dispatch),
+            &parts,
         );
-        let (payment, gate) = PaymentActor::open(sandbox, gate_policy(&config), payment_mailbox(&config));
+        let (payment, gate) = PaymentActor::open(sandbox, gate_policy(&config), payment_mailbox(&config), &parts);
         let world = World::new(Reach {
             clock,
             journal,
@@ -274,7 +286,7 @@ impl Opening {
             pace: pace(&config),
         });
         let orders = Registry::<OrderActor>::open(world, registry("orders", mailbox("order", boxes.order), most));
-        Doors { orders, stores: store_door, riders: rider_door, dispatch, payment, gate }
+        Doors { orders, stores: store_door, riders: rider_door, dispatch, boards, payment, gate }
     }
 }
 

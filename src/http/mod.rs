@@ -104,6 +104,7 @@ routes! {
     "/v1/operations/mailboxes"                          => { GET operations::mailboxes }
     "/v1/operations/gates"                              => { GET operations::gates }
     "/v1/operations/actors"                             => { GET operations::actors }
+    "/v1/operations/parts"                              => { GET operations::parts }
     "/v1/operations/quarantine/{kind}/{id}/release"     => { POST operations::release }
     "/v1/operations/attention"                          => { GET lists::attention }
     "/v1/operations/dead-letters"                       => { GET operations::dead_letters }

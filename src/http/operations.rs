@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::access::{Caller, Role};
-use crate::actors::{Census, Pardon, Pause, System, TakeCensus};
+use crate::actors::{Census, Pardon, PartReport, Pause, System, TakeCensus};
 use crate::order::{OrderId, RiderId, StoreId, Timestamp};
 use crate::providers::payment::{Failure, SandboxMood};
-use crate::store::{MessageFilter, MessageState};
+use crate::store::{Cursor, MessageFilter, MessageState};
 
 use super::admission::{Admission, Count, Shown};
 use super::code::Code;
@@ -104,9 +104,29 @@ fn census(census: &Census) -> serde_json::Value {
     })
 }
 
-/// Gives a quarantined order, store or rider another chance.
+/// The parts of which there is one each, the journal's readers among them: which run, which are being made anew after a
+/// failure, and which are quarantined.
+#[utoipa::path(get, path = "/v1/operations/parts", tag = "operations",
+    responses((status = 200, description = "All parts", body = Object)))]
+pub(super) async fn parts(caller: Caller, system: web::Data<System>) -> Result<HttpResponse, ApiError> {
+    caller.must_be(&[Role::Admin])?;
+    let items: Vec<_> = system.parts.report().iter().map(part).collect();
+    Ok(HttpResponse::Ok().json(serde_json::json!({ "items": items })))
+}
+
+fn part(part: &PartReport) -> serde_json::Value {
+    let marks = part.cursor.iter().flat_map(Cursor::marks).filter(|mark| mark.position > 0);
+    let cursor: Vec<_> =
+        marks.map(|mark| serde_json::json!({ "shard": mark.shard.number(), "position": mark.position })).collect();
+    serde_json::json!({
+        "name": part.name, "state": part.state.as_str(), "failures": part.failures,
+        "cursor": part.cursor.is_some().then_some(cursor),
+    })
+}
+
+/// Gives a quarantined order, store, rider or part another chance.
 #[utoipa::path(post, path = "/v1/operations/quarantine/{kind}/{id}/release", tag = "operations",
-    params(("kind" = String, Path, description = "order, store or rider"), ("id" = String, Path)),
+    params(("kind" = String, Path, description = "order, store, rider or part"), ("id" = String, Path)),
     responses((status = 204, description = "It is in service again")))]
 pub(super) async fn release(
     caller: Caller,
@@ -121,6 +141,7 @@ pub(super) async fn release(
         "order" => operations.pardon_order.ask(Pardon(id.parse::<OrderId>().map_err(|_| none())?)).await?,
         "store" => operations.pardon_store.ask(Pardon(id.parse::<StoreId>().map_err(|_| none())?)).await?,
         "rider" => operations.pardon_rider.ask(Pardon(id.parse::<RiderId>().map_err(|_| none())?)).await?,
+        "part" => system.parts.release(&id),
         _ => return Err(none()),
     };
     if was { Ok(HttpResponse::NoContent().finish()) } else { Err(none()) }

@@ -98,7 +98,7 @@ impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         ApiError::new(match refusal {
             Refusal::Full => Code::ServiceFull,
-            Refusal::Paused => Code::ServiceUnavailable,
+            Refusal::Paused | Refusal::Restarting => Code::ServiceUnavailable,
             Refusal::Quarantined => Code::Quarantined,
             Refusal::NoReply | Refusal::Stopped => Code::OutcomeUnknown,
         })

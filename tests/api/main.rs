@@ -37,3 +37,4 @@ mod starting;
 mod stock;
 mod store_delivered;
 mod stores;
+mod supervision;

@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 pub use self::missed::{Missed, ReplayError};
 use super::follow::Follower;
+use super::supervision::Part;
 use super::tail::{Entry, News};
 use super::world::Pace;
 use crate::order::{
@@ -75,7 +76,7 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// The queue was closed because this watcher is too slow.
+    /// The queue was closed because this watcher is too slow. Else it was closed because the feed is made anew.
     pub fn is_lagging(&self) -> bool {
         self.lagging.load(Ordering::Relaxed)
     }
@@ -163,6 +164,8 @@ struct Watching {
     stores: HashMap<StoreId, Vec<u64>>,
     /// Topics that any event may belong to.
     others: Vec<u64>,
+    /// Nobody follows the journal for the watchers now, and none may join.
+    at_rest: bool,
 }
 
 /// Where watchers join. Cheap to clone.
@@ -174,20 +177,39 @@ pub struct Hub {
     turns: Arc<Semaphore>,
 }
 
-/// There are as many watchers as may be.
+/// Why a watcher may not join now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("as many feeds are open as this server serves")]
-pub struct TooManyWatchers;
+pub enum NotJoined {
+    #[error("as many feeds are open as this server serves")]
+    TooManyWatchers,
+    #[error("the feed failed and is being made anew")]
+    AtRest,
+}
 
 impl Hub {
+    /// Whoever joins hears of everything after `cursor`. `turns`: how many watchers read what they missed at a time.
+    pub(super) fn at(cursor: Cursor, turns: usize) -> Self {
+        let turns = Arc::new(Semaphore::new(turns.max(1)));
+        let hub = Self { watching: Arc::default(), joined: Arc::default(), turns };
+        hub.lock().cursor = Some(cursor);
+        hub
+    }
+
+    pub(super) fn cursor(&self) -> Cursor {
+        self.lock().cursor.clone().unwrap_or_else(Cursor::start)
+    }
+
     /// Everything after [`Subscription::joined`] comes through its queue.
-    pub fn join(&self, topics: Vec<Topic>) -> Result<Subscription, TooManyWatchers> {
+    pub fn join(&self, topics: Vec<Topic>) -> Result<Subscription, NotJoined> {
         let (queue, live) = mpsc::channel(QUEUE);
         let lagging = Arc::new(AtomicBool::new(false));
         let id = self.joined.fetch_add(1, Ordering::Relaxed);
         let mut watching = self.lock();
+        if watching.at_rest {
+            return Err(NotJoined::AtRest);
+        }
         if watching.watchers.len() >= MOST_WATCHERS {
-            return Err(TooManyWatchers);
+            return Err(NotJoined::TooManyWatchers);
         }
         for topic in &topics {
             watching.list(topic).push(id);
@@ -202,7 +224,7 @@ impl Hub {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Watching> {
-        // Nothing panics while it is held; poisoned or not, the lists are whole.
+        // After a panic while it was held every watcher is sent away, and the lists are empty: see `Serving`.
         self.watching.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -230,13 +252,21 @@ impl Watching {
         }
     }
 
-    fn hand_out(&mut self, entry: &Entry, cursor: &mut Cursor) {
-        let News::Order { after, .. } = &entry.news else { return cursor.advance(entry.last) };
-        let interested = self.interested(after);
+    /// The cursor passes an entry before anyone is told of it: should telling panic, nobody is told twice. Whoever was
+    /// not told is sent away then, and reads it from the journal.
+    fn hand_out(&mut self, entry: &Entry) {
+        let interested = match &entry.news {
+            News::Order { after, .. } => self.interested(after),
+            News::Stock { .. } | News::Rider { .. } => Vec::new(),
+        };
+        let passed = self.cursor.get_or_insert_with(Cursor::start);
         if interested.is_empty() {
-            return cursor.advance(entry.last);
+            return passed.advance(entry.last);
         }
-        for shared in feed_events(entry, cursor) {
+        let mut cursor = passed.clone();
+        passed.advance(entry.last);
+        crate::crash::fail("feed.hand_out");
+        for shared in feed_events(entry, &mut cursor) {
             for id in &interested {
                 self.deliver(*id, &shared);
             }
@@ -283,27 +313,44 @@ pub(super) struct Feed {
     hub: Hub,
 }
 
+/// The watchers are served for as long as this lives. Then all of them are sent away: they come back with their tokens,
+/// and are given from the journal what they missed.
+struct Serving(Hub);
+
+impl Serving {
+    fn begin(hub: Hub) -> Self {
+        hub.lock().at_rest = false;
+        Self(hub)
+    }
+}
+
+impl Drop for Serving {
+    /// Runs while the feed's task unwinds, where a panic would abort the process: nothing here can panic.
+    fn drop(&mut self) {
+        let mut watching = self.0.lock();
+        *watching = Watching { cursor: watching.cursor.take(), at_rest: true, ..Watching::default() };
+    }
+}
+
 impl Feed {
-    /// `turns`: how many watchers read what they missed at a time.
-    pub(super) fn new(follower: Follower, turns: usize) -> (Self, Hub) {
-        let turns = Arc::new(Semaphore::new(turns.max(1)));
-        let hub = Hub { watching: Arc::default(), joined: Arc::default(), turns };
-        hub.lock().cursor = Some(follower.cursor().clone());
-        (Self { follower, hub: hub.clone() }, hub)
+    /// `follower` begins where the hub stands.
+    pub(super) fn new(follower: Follower, hub: Hub) -> Self {
+        Self { follower, hub }
     }
 
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self, part: Part) {
+        let _serving = Serving::begin(self.hub.clone());
         let mut tries = 0;
         loop {
             match self.follower.next(512).await {
                 Ok(entries) => {
                     tries = 0;
                     let mut watching = self.hub.lock();
-                    let mut cursor = watching.cursor.take().unwrap_or_else(Cursor::start);
                     for entry in &entries {
-                        watching.hand_out(entry, &mut cursor);
+                        watching.hand_out(entry);
                     }
-                    watching.cursor = Some(cursor);
+                    drop(watching);
+                    part.passed(self.follower.cursor());
                 }
                 Err(error) => {
                     tracing::error!(%error, "feeds cannot follow the journal; trying again");

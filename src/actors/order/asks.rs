@@ -331,7 +331,8 @@ async fn pay(world: &World, order: &Order, operation: PaymentOperation, attempt:
             PaymentOperation::Void | PaymentOperation::Refund => Outcome::AGAIN,
         },
         Ok(ChargeOutcome::Unknown { why }) => no_answer(true, why),
-        Ok(ChargeOutcome::NotSent) | Err(Refusal::Full | Refusal::Paused | Refusal::Quarantined) => {
+        Ok(ChargeOutcome::NotSent)
+        | Err(Refusal::Full | Refusal::Paused | Refusal::Restarting | Refusal::Quarantined) => {
             no_answer(!fresh, "payment_unavailable")
         }
         Err(Refusal::NoReply | Refusal::Stopped) => no_answer(true, "no_answer"),

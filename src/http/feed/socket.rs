@@ -156,7 +156,8 @@ impl Socket {
             let outcome = tokio::select! {
                 delivery = subscription.live.recv() => match delivery {
                     Some(delivery) => self.deliver(&delivery, &subscription, system).await,
-                    None => Err(End::Close(TOO_SLOW)),
+                    None if subscription.is_lagging() => Err(End::Close(TOO_SLOW)),
+                    None => Err(End::Close(CloseCode::Restart.into())),
                 },
                 frame = stream.next() => match frame {
                     Some(Ok(frame)) => {

@@ -19,6 +19,7 @@ use super::{Answer, Engine, PATIENCE, Person, engine};
 pub struct Options {
     environment: BTreeMap<String, String>,
     errors_expected: bool,
+    panics_expected: bool,
 }
 
 /// The variable that names a database.
@@ -36,6 +37,14 @@ impl Options {
     pub fn crash_at(mut self, point: &str, visit: u32) -> Self {
         self.environment.insert("BAEDAL_CRASH_AT".into(), format!("{point}:{visit}"));
         self
+    }
+
+    /// Lets parts fail at the given visits of failpoints, as `src/crash.rs` reads them: `feed.hand_out=panic:2x3`.
+    #[allow(dead_code, reason = "tests/api breaks parts")]
+    pub fn fail_at(mut self, failpoints: &str) -> Self {
+        self.environment.insert("BAEDAL_FAIL_AT".into(), failpoints.into());
+        self.panics_expected = true;
+        self.expect_errors()
     }
 
     /// The test makes the server log errors; a panic is still none that anyone expects.
@@ -184,7 +193,8 @@ impl TestApp {
 
     fn check_log(&self, log: &str) {
         let is_error = |line: &str| !self.options.errors_expected && line.contains("\"level\":\"ERROR\"");
-        let suspicious = |line: &&str| is_error(line) || line.contains("panicked");
+        let is_panic = |line: &str| !self.options.panics_expected && line.contains("panicked");
+        let suspicious = |line: &&str| is_error(line) || is_panic(line);
         let found: Vec<&str> = log.lines().filter(suspicious).collect();
         assert!(found.is_empty(), "the server logged errors:\n{}", found.join("\n"));
     }
