@@ -1,12 +1,15 @@
 //! How everyone reads the journal after the commit: from where they left off, without gap or repeat, for ever.
 //!
-//! News comes from the tail while the reader keeps up, and from the journal itself after a start or when it fell
-//! behind. The cursor decides what is new, so passing from one to the other can neither skip nor repeat.
+//! News comes from the tail while the reader keeps up, and from the journal itself after a start, when it fell behind, or
+//! when something may stand there that nobody told of. The cursor decides what is new, so passing from one to the other
+//! can neither skip nor repeat.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::ledger::Book;
 use super::order::read;
@@ -25,6 +28,8 @@ pub struct Follower {
     cursor: Cursor,
     /// The number of the next entry of the tail; none while reading from disk.
     next: Option<u64>,
+    /// Which of the times that readers were sent to disk was the last one heeded.
+    sent_to_disk: u64,
     states: States,
 }
 
@@ -40,7 +45,7 @@ pub enum FollowError {
 impl Follower {
     pub fn new(tail: Tail, readers: Readers, cursor: Cursor) -> Self {
         let news = tail.news();
-        Self { tail, news, readers, cursor, next: None, states: States::default() }
+        Self { tail, news, readers, cursor, next: None, sent_to_disk: 0, states: States::default() }
     }
 
     /// What has been handed out so far.
@@ -66,6 +71,10 @@ impl Follower {
     /// What is there already; nothing if the reader is at the end.
     pub async fn now(&mut self, limit: usize) -> Result<Vec<Arc<Entry>>, FollowError> {
         loop {
+            let sent = self.tail.times_sent_to_disk();
+            if sent != self.sent_to_disk {
+                (self.sent_to_disk, self.next) = (sent, None);
+            }
             let Some(next) = self.next else {
                 let entries = self.read_disk(limit).await?;
                 if !entries.is_empty() {
@@ -133,6 +142,31 @@ impl Follower {
             self.cursor.advance(row.position);
         }
         Ok(entries)
+    }
+}
+
+/// How often the journal's head is compared with what its readers were told: one row for each shard, and how late they
+/// hear of an event that nobody told them of.
+const COMPARE_EVERY: Duration = Duration::from_secs(1);
+
+/// Sends readers to the journal itself whenever something stands there that they were not told of. Its writer tells of
+/// all that it finds out to have been written; this is for whatever else there may be, such as another writer.
+pub(super) async fn compare_with_journal(tail: Tail, readers: Readers) {
+    let mut ticks = interval(COMPARE_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut before = None;
+    loop {
+        ticks.tick().await;
+        // What was committed at the last look has been told by now, if it ever is.
+        if let Some(head) = before.take()
+            && !tail.counts_as_told(&head)
+        {
+            tracing::warn!("the journal holds events that its readers were not told of: they read it themselves");
+            metrics::counter!("journal_untold_total").increment(1);
+            tail.send_to_disk();
+        }
+        // While it cannot be read, no reader could hear of anything either.
+        before = readers.head().await.ok();
     }
 }
 

@@ -12,7 +12,7 @@ use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler,
 use futures_util::future::join_all;
 
 use super::clock::Clock;
-use super::journal::{Write, WriteError};
+use super::journal::{self, Settle, Write, WriteError};
 use super::mailbox::{Admitted, Mailbox, Refusal, Reply};
 use super::registry::{Lifeline, Resident};
 use super::tail::News;
@@ -56,6 +56,7 @@ pub trait Book: Clone + Default + Send + Sync + Unpin + 'static {
 pub struct LedgerWorld {
     pub clock: Clock,
     pub journal: Mailbox<Write>,
+    pub settle: Mailbox<Settle>,
     pub readers: Readers,
     /// How many deliveries a rider holds at most.
     pub rider_capacity: usize,
@@ -282,7 +283,12 @@ impl<B: Book> LedgerActor<B> {
             actor.tell(settled);
             if unknown {
                 // It may still arrive: what is decided next must be decided on a book that is read after it.
-                return ctx.stop();
+                let (world, busy) = (actor.world.clone(), actor.lifeline.busy());
+                let settling = async move { journal::settled(&world.settle).await };
+                return ctx.wait(settling.into_actor(actor).map(move |(), _, ctx| {
+                    drop(busy);
+                    ctx.stop();
+                }));
             }
             let later = std::mem::take(&mut actor.waiting);
             let (again, given_up): (Vec<_>, Vec<_>) =

@@ -30,7 +30,8 @@ impl Shop {
         let place = DataPlace::Directory(data.path().to_owned());
         let Engine { writer, readers, .. } = Engine::open(&place).await.unwrap();
         let journal = JournalActor::of_test(writer);
-        let world = LedgerWorld { clock: Clock::default(), journal: journal.mailbox(), readers, rider_capacity: 3 };
+        let (clock, writes) = (Clock::default(), journal.mailbox());
+        let world = LedgerWorld { clock, journal: writes, settle: journal.mailbox(), readers, rider_capacity: 3 };
         let after = Duration::from_millis(1);
         let residency =
             Residency { door: POLICY, resident: POLICY, idle_after: after, finished_after: after, most: 100 };

@@ -110,6 +110,11 @@ impl<M: Message> Reply<M> {
         drop(asker.send(Ok(answer)));
     }
 
+    /// The asker has not given up.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.asker.is_closed()
+    }
+
     pub(super) fn refuse(self, refusal: Refusal) {
         let Reply { asker, slot } = self;
         drop(slot);

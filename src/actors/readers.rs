@@ -16,7 +16,7 @@ use super::clock::Clock;
 use super::deadlines::Deadlines;
 use super::dispatch::Fold;
 use super::feed::{Feed, Hub};
-use super::follow::Follower;
+use super::follow::{Follower, compare_with_journal};
 use super::housekeeping;
 use super::mailbox::Mailbox;
 use super::notifier::Notifier;
@@ -53,6 +53,7 @@ impl Reading {
     /// at the start keeps the process from starting; what cannot be read later is tried again.
     pub(super) async fn start(self, thread: &PartThread) -> anyhow::Result<(Hub, ViewProgress, ViewRebuild)> {
         let head = self.readers.head().await.context("the journal cannot be read")?;
+        self.tail.counts_as_told(&head); // Every reader begins on disk, there or before it.
         let projected = self.views.cursor(Reader::OrderView).await.context("the views cannot be read")?;
         let first = self.deadlines().await.context("the deadlines cannot be read")?;
         let progress = watch::Sender::new(projected);
@@ -60,6 +61,8 @@ impl Reading {
         let (hand_over, rebuilds) = mpsc::channel(1);
         let (rebuilder, rebuild) = Rebuilder::new(self.readers.clone(), self.views.clone(), hand_over);
         let hub = Hub::at(head, self.replays);
+        let (tail, readers) = (self.tail.clone(), self.readers.clone());
+        thread.keep("comparing", move |_| compare_with_journal(tail.clone(), readers.clone()));
         self.keep_deadlines(thread, first);
         self.keep_projector(thread, progress, rebuilds);
         self.keep_notifier(thread);

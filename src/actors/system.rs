@@ -16,7 +16,7 @@ use super::clock::Clock;
 use super::dispatch::{DispatchActor, FindRider, Nearby, NotePresence, PresenceOf};
 use super::feed::Hub;
 use super::follow::FollowError;
-use super::journal::{Between, Commits, JournalActor, Write, WriteReport};
+use super::journal::{Between, Commits, JournalActor, Settle, Write, WriteReport};
 use super::kafka_bridge::{Bridge, Mirror};
 use super::ledger::{LedgerWorld, ReadBook};
 use super::mailbox::{Door, Mailbox, MailboxLoad, MailboxPolicy};
@@ -139,6 +139,7 @@ pub async fn start(
     let opening = Opening {
         config: config.clone(),
         journal: journal.mailbox(),
+        settle: journal.mailbox(),
         readers: readers.clone(),
         clock: clock.clone(),
         sandbox: sandbox.clone(),
@@ -235,6 +236,7 @@ async fn bridge(
 struct Opening {
     config: Config,
     journal: Mailbox<Write>,
+    settle: Mailbox<Settle>,
     readers: Readers,
     clock: Clock,
     sandbox: Arc<Sandbox>,
@@ -245,7 +247,7 @@ struct Opening {
 impl Opening {
     /// On the orders' own thread: residents live where their registry does.
     fn open(self) -> Doors {
-        let Opening { config, journal, readers, clock, sandbox, stores, parts } = self;
+        let Opening { config, journal, settle, readers, clock, sandbox, stores, parts } = self;
         let boxes = &config.mailboxes;
         let idle_after = config.orders.idle_after_s.duration();
         let registry = |name, resident: MailboxPolicy, most| Residency {
@@ -258,6 +260,7 @@ impl Opening {
         let books = LedgerWorld {
             clock: clock.clone(),
             journal: journal.clone(),
+            settle: settle.clone(),
             readers: readers.clone(),
             rider_capacity: config.orders.rider_capacity,
         };
@@ -275,6 +278,7 @@ impl Opening {
         let world = World::new(Reach {
             clock,
             journal,
+            settle,
             readers,
             stores,
             stock: store_door.mailbox(),

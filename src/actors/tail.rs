@@ -4,13 +4,14 @@
 //! tells of news carries no data, so that missing one loses nothing.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::order::{ItemId, Level, Order, OrderEvent, RiderEvent, StockEvent, StoreId, Timestamp};
-use crate::store::{Position, StreamId};
+use crate::store::{Cursor, Position, StreamId};
 
 /// How many appends are kept. At 40,000 a second the slowest reader may be 0.4 s behind before it must read from disk:
 /// four times as long as it lets news gather. At about 1 KiB each this is 16 MiB.
@@ -55,12 +56,16 @@ struct Kept {
     entries: VecDeque<Arc<Entry>>,
     /// The number of the first kept entry: entries are numbered from 0 since the process began.
     first: u64,
+    /// The last position of each shard that readers were told of, or that was there when they began.
+    told: Cursor,
 }
 
 #[derive(Clone)]
 pub struct Tail {
     kept: Arc<Mutex<Kept>>,
     end: watch::Sender<u64>,
+    /// How often readers were sent to the journal itself.
+    sent_to_disk: Arc<AtomicU64>,
 }
 
 /// The reader is behind what is kept.
@@ -69,8 +74,8 @@ pub struct FellBehind;
 
 impl Default for Tail {
     fn default() -> Self {
-        let kept = Kept { entries: VecDeque::with_capacity(KEPT), first: 0 };
-        Self { kept: Arc::new(Mutex::new(kept)), end: watch::Sender::new(0) }
+        let kept = Kept { entries: VecDeque::with_capacity(KEPT), first: 0, told: Cursor::start() };
+        Self { kept: Arc::new(Mutex::new(kept)), end: watch::Sender::new(0), sent_to_disk: Arc::default() }
     }
 }
 
@@ -84,11 +89,32 @@ impl Tail {
                     kept.entries.pop_front();
                     kept.first += 1;
                 }
+                kept.told.advance(entry.last);
                 kept.entries.push_back(entry);
             }
             kept.first + kept.entries.len() as u64
         };
         self.end.send_replace(end);
+    }
+
+    /// Sends every reader to the journal itself, once: something may stand there that does not come through here.
+    pub fn send_to_disk(&self) {
+        self.sent_to_disk.fetch_add(1, Ordering::Release);
+        // Awake, they look at the number.
+        self.end.send_modify(|_| {});
+    }
+
+    /// Changes whenever readers are sent to the journal itself.
+    pub fn times_sent_to_disk(&self) -> u64 {
+        self.sent_to_disk.load(Ordering::Acquire)
+    }
+
+    /// Takes it that all up to `head` is known to readers, and says whether that was so: they have been told of it.
+    pub fn counts_as_told(&self, head: &Cursor) -> bool {
+        let mut kept = self.lock();
+        let told = kept.told.includes(head);
+        head.marks().for_each(|mark| kept.told.advance(mark));
+        told
     }
 
     /// The number that the next entry will get.

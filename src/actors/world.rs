@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::catalogue::Stores;
 use super::clock::Clock;
 use super::dispatch::FindRider;
-use super::journal::Write;
+use super::journal::{Settle, Write};
 use super::mailbox::Mailbox;
 use super::payment::{Charge, PaymentGate};
 use super::registry::To;
@@ -22,6 +22,7 @@ pub struct World(Arc<Reach>);
 pub struct Reach {
     pub clock: Clock,
     pub journal: Mailbox<Write>,
+    pub settle: Mailbox<Settle>,
     pub readers: Readers,
     /// For what all orders of a store have in common: see [`Listing::share_with`](super::catalogue::Listing::share_with).
     pub stores: Stores,

@@ -182,10 +182,10 @@ impl Writer {
 
 #[cfg(test)]
 impl Writer {
-    /// Lets the next commit, whatever it is of, end in [`DbError::Unknown`].
+    /// Lets the next commit, whatever it is of, end in [`DbError::Unknown`]; called again, the one after it too.
     pub(crate) fn fail_next_commit(&mut self, fault: super::CommitFault) {
         match self {
-            Writer::Sqlite(writer) => writer.fault = Some(fault),
+            Writer::Sqlite(writer) => writer.faults.push_back(fault),
             Writer::Postgres(writer) => writer.fail_next_commit(fault),
         }
     }

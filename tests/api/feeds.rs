@@ -166,6 +166,36 @@ async fn who_hangs_up_after_every_event_still_hears_each_once() {
 }
 
 #[tokio::test]
+async fn who_leaves_between_two_topics_of_one_event_hears_the_second() {
+    let app = TestApp::start().await;
+    let life = Life::at(&app, "food_delivery").await;
+    let order = life.place(&app).await;
+    let topics = format!("my-orders,order:{order}");
+    let mut feed = Feed::open(&app, &life.customer, &topics).await;
+    app.accept(&life.shop.owner, &order).await.ok();
+    let accepted = loop {
+        let event = feed.event().await;
+        if event["type"] == "order_accepted" {
+            break event;
+        }
+    };
+    assert_eq!(accepted["topic"], "my-orders");
+    drop(feed);
+
+    let mut feed = Feed::open_after(&app, &life.customer, &topics, resume(&accepted)).await;
+    let second = loop {
+        let event = feed.event().await;
+        assert_eq!(event["version"], accepted["version"], "nothing is left out before it: {event}");
+        if event["topic"] != "my-orders" {
+            break event;
+        }
+    };
+    let mut feed = Feed::open_after(&app, &life.customer, &topics, resume(&second)).await;
+    let next = feed.event().await;
+    assert_ne!(next["version"], second["version"], "whoever has heard both hears neither again");
+}
+
+#[tokio::test]
 async fn a_resume_token_that_is_none_is_refused() {
     let app = TestApp::start().await;
     let alice = app.customer("alice").await;

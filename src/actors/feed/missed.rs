@@ -105,11 +105,7 @@ impl Subscription {
 
     fn take(&self, entry: &Entry, seen: &mut Cursor, missed: &mut Vec<Delivery>) {
         for event in feed_events(entry, seen) {
-            for (topic, wanted) in self.topics.iter().enumerate() {
-                if wanted.includes(&event.before, &event.event.order) {
-                    missed.push(Delivery { topic, event: event.event.clone() });
-                }
-            }
+            missed.extend(event.deliveries(&self.topics));
         }
     }
 }

@@ -62,6 +62,8 @@ pub struct FeedEvent {
 pub struct Delivery {
     pub topic: usize,
     pub event: Arc<FeedEvent>,
+    /// No other topic of this watcher is still to get the event: only now its watcher has seen it.
+    pub completes: bool,
 }
 
 /// What one watcher gets.
@@ -115,6 +117,18 @@ fn is_open(order: &Order) -> bool {
 struct Shared {
     before: Option<Arc<Order>>,
     event: Arc<FeedEvent>,
+}
+
+impl Shared {
+    /// One for each of the topics that it belongs to.
+    fn deliveries(&self, topics: &[Topic]) -> impl Iterator<Item = Delivery> {
+        let belongs = |(_, topic): &(usize, &Topic)| topic.includes(&self.before, &self.event.order);
+        let mut wanted = topics.iter().enumerate().filter(belongs).map(|(number, _)| number).peekable();
+        std::iter::from_fn(move || {
+            let topic = wanted.next()?;
+            Some(Delivery { topic, event: self.event.clone(), completes: wanted.peek().is_none() })
+        })
+    }
 }
 
 /// One for each event of an entry, with the order as it stood right after it. Moves `cursor` along.
@@ -288,15 +302,11 @@ impl Watching {
 
     fn deliver(&mut self, id: u64, shared: &Shared) {
         let Some(watcher) = self.watchers.get(&id) else { return };
-        for (topic, wanted) in watcher.topics.iter().enumerate() {
-            if !wanted.includes(&shared.before, &shared.event.order) {
-                continue;
-            }
-            if watcher.queue.try_send(Delivery { topic, event: shared.event.clone() }).is_err() {
-                watcher.lagging.store(true, Ordering::Relaxed);
-                metrics::counter!("feed_watchers_closed_total", "reason" => "slow").increment(1);
-                return self.leave(id); // Its queue ends after what is in it.
-            }
+        let fits = shared.deliveries(&watcher.topics).all(|delivery| watcher.queue.try_send(delivery).is_ok());
+        if !fits {
+            watcher.lagging.store(true, Ordering::Relaxed);
+            metrics::counter!("feed_watchers_closed_total", "reason" => "slow").increment(1);
+            self.leave(id); // Its queue ends after what is in it.
         }
     }
 }

@@ -2,9 +2,14 @@
 //!
 //! No timer makes the groups: while one commits, the next gathers in the mailbox. An append has three outcomes, written, not
 //! written and unknown, and unknown is settled here, by fencing off the lost connection and reading what stands in
-//! the journal, before anyone is answered. Only when that fails too are the askers told that it is unknown.
+//! the journal, before anyone is answered. If that fails too the askers are told that it is unknown, and the group is kept:
+//! nothing else is written until it is settled, and then the tail hears what stands, as of any commit.
 
+mod commit;
+mod group;
 mod queue;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,10 +17,13 @@ use std::time::{Duration, Instant};
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use futures_util::future::LocalBoxFuture;
 
+use self::commit::{commit, settle};
+use self::group::{Group, InDoubt, Results};
 use self::queue::Queue;
-use super::mailbox::{Admitted, Door, MailboxPolicy, Reply};
+use super::mailbox::{Admitted, Door, Mailbox, MailboxPolicy, Refusal, Reply};
 use super::pressure::Gauge;
-use super::tail::{Entry, News, Tail};
+use super::tail::{News, Tail};
+use super::world::Pace;
 #[cfg(test)]
 use super::{pressure::Pressure, probe::POLICY};
 use crate::config::Database;
@@ -24,6 +32,10 @@ use crate::store::{Append, Committed, DbError, NotAppended, Writer};
 /// How soon after a failure the journal is tried without being asked: readiness must not wait for traffic that is kept
 /// away because of it.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// The first pause before a group in doubt is settled again; it doubles up to [`TRY_AGAIN`]. Most connections that are cut
+/// can be made again at once.
+const SETTLE_AGAIN: Duration = Duration::from_millis(50);
 
 /// Asks for an append, with what it says for those who read the tail.
 #[derive(Message)]
@@ -56,12 +68,24 @@ pub(super) type WriterTask = Box<dyn for<'a> FnOnce(&'a mut Writer) -> LocalBoxF
 #[rtype(result = "()")]
 pub struct Between(pub WriterTask);
 
-/// Who waits for an append, and what its readers will be told.
-struct Waiting {
-    news: News,
-    reply: Reply<Write>,
-    /// When it was asked for.
-    since: Instant,
+/// Asks to be told when the outcome of everything that was asked for before this is known for good: whoever reads the
+/// journal then reads what stands.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Settle;
+
+/// How long someone who could not be told that all is settled waits before asking again.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Waits until the outcome of everything that the caller has asked the journal for is known for good, however long that
+/// takes: an event that comes to stand later would be in no state that is read before.
+pub(super) async fn settled(journal: &Mailbox<Settle>) {
+    loop {
+        match journal.ask(Settle).await {
+            Ok(()) | Err(Refusal::Stopped) => return,
+            Err(_) => tokio::time::sleep(ASK_AGAIN).await,
+        }
+    }
 }
 
 /// How groups are committed.
@@ -80,29 +104,24 @@ pub(super) struct JournalActor {
     gathered: Group,
     between: Vec<(WriterTask, Reply<Between>)>,
     /// Committed, and to be told. The next group is sent off first: the disk is what everyone waits for.
-    done: Option<Done>,
+    done: Option<(Group, Results)>,
+    /// Settled before anything else is written.
+    doubt: Option<InDoubt>,
+    /// How many appends have come to be gathered so far.
+    received: u64,
+    /// Who waits until so many of them are settled.
+    settling: Vec<(u64, Reply<Settle>)>,
     /// The next group begins as soon as everything that waits in the mailbox has been looked at.
     going_on: bool,
     tail: Tail,
     report: WriteReport,
-    /// The last group could not be written, and nothing was since.
-    failing: bool,
+    /// Failures since something was written.
+    failures: u32,
+    /// The next try after a failure has its time.
+    trying_again: bool,
     reply_timeout: Duration,
     commits: Commits,
     queue: Queue,
-}
-
-/// Appends in the order they came, and who waits for them. The two lists go together.
-#[derive(Default)]
-struct Group {
-    appends: Vec<Append>,
-    waiting: Vec<Waiting>,
-}
-
-/// A group, and what became of it.
-struct Done {
-    group: Group,
-    outcome: Result<Vec<Result<Committed, NotAppended>>, WriteError>,
 }
 
 impl JournalActor {
@@ -119,10 +138,14 @@ impl JournalActor {
             gathered: Group::default(),
             between: Vec::new(),
             done: None,
+            doubt: None,
+            received: 0,
+            settling: Vec::new(),
             going_on: false,
             tail,
             report,
-            failing: false,
+            failures: 0,
+            trying_again: false,
             reply_timeout: policy.reply_timeout,
             commits,
             queue: Queue::new(queue),
@@ -151,26 +174,29 @@ impl JournalActor {
     /// Commits what gathered. The mailbox is left alone meanwhile: to be woken by each append that comes would cost more
     /// than the append.
     fn go_on(&mut self, ctx: &mut Context<Self>) {
-        let idle = self.gathered.appends.is_empty() && self.between.is_empty();
+        if self.doubt.is_some() {
+            return self.refuse_in_doubt();
+        }
+        let idle = self.gathered.is_empty() && self.between.is_empty();
         let Some(mut writer) = self.writer.take_if(|_| !idle) else {
             return self.tell();
         };
         let group = self.gathered.take(self.commits.at_most);
-        if let Some(oldest) = group.waiting.first() {
-            self.queue.begins(oldest.since);
+        if let Some(oldest) = group.oldest() {
+            self.queue.begins(oldest);
         }
         let between = std::mem::take(&mut self.between);
         let (done, tail) = (self.done.take(), self.tail.clone());
         let at_least = self.commits.take_at_least;
         let work = async move {
             let committing = async {
-                if group.appends.is_empty() {
+                if group.is_empty() {
                     return Ok(Vec::new());
                 }
-                commit(&mut writer, &group.appends, at_least).await
+                commit(&mut writer, group.appends(), at_least).await
             };
             // In this sequence: the group is on its way to the disk before the one before it is told.
-            let telling = async { done.into_iter().for_each(|done| done.tell(&tail)) };
+            let telling = async { done.into_iter().for_each(|(group, results)| group.tell(results, &tail)) };
             let started = Instant::now();
             let (outcome, ()) = futures_util::future::join(committing, telling).await;
             let took = started.elapsed();
@@ -178,53 +204,109 @@ impl JournalActor {
                 task(&mut writer).await;
                 reply.send(());
             }
-            (writer, Done { group, outcome }, took)
+            (writer, group, outcome, took)
         };
-        ctx.wait(work.into_actor(self).map(|(writer, done, took), journal, ctx| {
+        ctx.wait(work.into_actor(self).map(|(writer, group, outcome, took), journal, ctx| {
             journal.writer = Some(writer);
-            if !done.group.appends.is_empty() {
-                journal.queue.ends(took, done.group.appends.len());
-                journal.note(done.outcome.is_ok(), ctx);
+            if !group.is_empty() {
+                journal.queue.ends(took, group.len());
+                journal.hear(group, outcome, ctx);
             }
-            journal.done = Some(done);
+            journal.answer_settled();
             journal.go_on_soon(ctx);
         }));
     }
 
+    fn hear(&mut self, group: Group, outcome: Result<Results, WriteError>, ctx: &mut Context<Self>) {
+        let written = outcome.is_ok();
+        match outcome {
+            Ok(results) => self.done = Some((group, results)),
+            Err(WriteError::Unknown) => {
+                self.doubt = Some(group.in_doubt());
+                self.tail.send_to_disk();
+            }
+            Err(refused) => group.refuse(&refused),
+        }
+        self.note(written, ctx);
+    }
+
     fn tell(&mut self) {
-        if let Some(done) = self.done.take() {
-            done.tell(&self.tail);
+        if let Some((group, results)) = self.done.take() {
+            group.tell(results, &self.tail);
+        }
+    }
+
+    /// Nothing of it was sent: better told at once than kept waiting for a database that does not answer.
+    fn refuse_in_doubt(&mut self) {
+        let refused = WriteError::Unwritable("an earlier commit is in doubt".into());
+        std::mem::take(&mut self.gathered).refuse(&refused);
+        self.between.drain(..).for_each(|(_, reply)| reply.refuse(Refusal::Full));
+    }
+
+    fn answer_settled(&mut self) {
+        if self.doubt.is_none() && self.writer.is_some() {
+            let settled = self.received - self.gathered.len() as u64;
+            self.settling.extract_if(.., |(upto, _)| *upto <= settled).for_each(|(_, reply)| reply.send(()));
         }
     }
 
     fn note(&mut self, written: bool, ctx: &mut Context<Self>) {
         (self.report)(written);
-        if !written && !self.failing {
-            ctx.run_later(TRY_AGAIN, |journal, ctx| journal.try_again(ctx));
+        self.failures = if written { 0 } else { self.failures.saturating_add(1) };
+        if !written && !self.trying_again {
+            self.trying_again = true;
+            let pause = match &self.doubt {
+                Some(_) => Pace::pause(SETTLE_AGAIN, TRY_AGAIN, self.failures - 1),
+                None => TRY_AGAIN,
+            };
+            ctx.run_later(pause, |journal, ctx| {
+                journal.trying_again = false;
+                journal.try_again(ctx);
+            });
         }
-        self.failing = !written;
     }
 
     /// Until something is written, by this or by anyone's append.
     fn try_again(&mut self, ctx: &mut Context<Self>) {
-        if !self.failing {
+        if self.failures == 0 {
             return;
         }
-        let Some(mut writer) = self.writer.take() else {
-            ctx.run_later(TRY_AGAIN, |journal, ctx| journal.try_again(ctx));
-            return;
-        };
+        let Some(mut writer) = self.writer.take() else { return self.note(false, ctx) };
+        if let Some(doubt) = self.doubt.take() {
+            return self.settle(writer, doubt, ctx);
+        }
         let proof = async move {
             let outcome = writer.prove_writable().await;
             (writer, outcome)
         };
         ctx.wait(proof.into_actor(self).map(|(writer, outcome), journal, ctx| {
             journal.writer = Some(writer);
-            match outcome {
-                Ok(()) => journal.note(true, ctx),
-                Err(_) => drop(ctx.run_later(TRY_AGAIN, |journal, ctx| journal.try_again(ctx))),
-            }
+            journal.note(outcome.is_ok(), ctx);
             journal.go_on_soon(ctx);
+        }));
+    }
+
+    fn settle(&mut self, mut writer: Writer, doubt: InDoubt, ctx: &mut Context<Self>) {
+        let settling = async move {
+            let outcome = settle(&mut writer, &doubt.appends).await;
+            (writer, doubt, outcome)
+        };
+        ctx.wait(settling.into_actor(self).map(|(writer, doubt, outcome), journal, ctx| {
+            journal.writer = Some(writer);
+            match outcome {
+                Ok(results) => doubt.tell(results, &journal.tail),
+                // Whoever took the journal over reads it for itself; here nobody can find out any more.
+                Err(DbError::Fenced) => journal.tail.send_to_disk(),
+                Err(error) => {
+                    tracing::warn!(%error, "what became of a commit is still unknown; trying again");
+                    journal.doubt = Some(doubt);
+                    journal.note(false, ctx);
+                    return journal.go_on_soon(ctx);
+                }
+            }
+            journal.answer_settled();
+            // To have read the journal does not prove that it takes writes.
+            journal.try_again(ctx);
         }));
     }
 }
@@ -233,88 +315,6 @@ impl From<&Database> for Commits {
     fn from(database: &Database) -> Self {
         Self { at_most: database.group, take_at_least: database.commit_at_least_ms.duration() }
     }
-}
-
-impl Group {
-    /// The first so many; the others stay.
-    fn take(&mut self, most: usize) -> Self {
-        let size = self.appends.len().min(most);
-        let later = Self { appends: self.appends.split_off(size), waiting: self.waiting.split_off(size) };
-        std::mem::replace(self, later)
-    }
-}
-
-impl Done {
-    /// The tail first: whoever is answered finds their own news there.
-    fn tell(self, tail: &Tail) {
-        let Group { appends, waiting } = self.group;
-        let results = match self.outcome {
-            Ok(results) => results,
-            Err(refused) => return waiting.into_iter().for_each(|asker| asker.reply.send(Err(refused.clone()))),
-        };
-        let mut entries = Vec::with_capacity(appends.len());
-        let mut replies = Vec::with_capacity(appends.len());
-        for ((append, Waiting { news, reply, .. }), result) in appends.into_iter().zip(waiting).zip(results) {
-            if let Ok(committed) = result {
-                entries.push(Arc::new(entry(append, news, committed)));
-            }
-            replies.push((reply, result));
-        }
-        tail.push(entries);
-        crate::crash::point("journal.before_reply");
-        for (reply, result) in replies {
-            reply.send(result.map_err(WriteError::from));
-        }
-    }
-}
-
-fn entry(append: Append, news: News, committed: Committed) -> Entry {
-    Entry {
-        stream: append.stream,
-        first: committed.first,
-        last: committed.last,
-        version: append.expected_version + 1,
-        at: append.at,
-        by: append.by,
-        news,
-    }
-}
-
-async fn commit(
-    writer: &mut Writer,
-    appends: &[Append],
-    at_least: Duration,
-) -> Result<Vec<Result<Committed, NotAppended>>, WriteError> {
-    let started = Instant::now();
-    let outcome = match writer.append(appends).await {
-        Err(DbError::Unknown(error)) => {
-            tracing::warn!(%error, appends = appends.len(), "a commit was not answered: reading what stands in the journal");
-            match writer.recover(appends).await {
-                Ok(results) => {
-                    let written = results.iter().filter(|result| result.is_ok()).count();
-                    let lost = results.len() - written;
-                    tracing::info!(written, lost, "what became of the commit is known");
-                    Ok(results)
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the journal cannot be read back: the outcome stays unknown");
-                    Err(WriteError::Unknown)
-                }
-            }
-        }
-        Err(error) => {
-            tracing::error!(%error, "the journal refused a group of appends");
-            Err(WriteError::Unwritable(error.to_string().into()))
-        }
-        Ok(results) => Ok(results),
-    };
-    let missing = at_least.saturating_sub(started.elapsed());
-    if !missing.is_zero() {
-        tokio::time::sleep(missing).await;
-    }
-    metrics::histogram!("journal_commit_seconds").record(started.elapsed().as_secs_f64());
-    metrics::histogram!("journal_group_size").record(appends.len() as f64);
-    outcome
 }
 
 impl Actor for JournalActor {
@@ -338,8 +338,8 @@ impl Handler<Admitted<Write>> for JournalActor {
         let patience = asked.expires().saturating_duration_since(tokio::time::Instant::now());
         let since = Instant::now() - self.reply_timeout.saturating_sub(patience);
         let Some((write, reply)) = asked.start() else { return };
-        self.gathered.appends.push(write.append);
-        self.gathered.waiting.push(Waiting { news: write.news, reply, since });
+        self.gathered.add(write, reply, since);
+        self.received += 1;
         self.go_on_soon(ctx);
     }
 }
@@ -351,5 +351,16 @@ impl Handler<Admitted<Between>> for JournalActor {
         let Some((Between(task), reply)) = asked.start() else { return };
         self.between.push((task, reply));
         self.go_on_soon(ctx);
+    }
+}
+
+impl Handler<Admitted<Settle>> for JournalActor {
+    type Result = ();
+
+    fn handle(&mut self, asked: Admitted<Settle>, _: &mut Context<Self>) {
+        let Some((Settle, reply)) = asked.start() else { return };
+        self.settling.retain(|(_, reply)| reply.is_awaited());
+        self.settling.push((self.received, reply));
+        self.answer_settled();
     }
 }

@@ -18,7 +18,7 @@ use self::answers::{Answered, Unanswered};
 use self::asks::Asks;
 pub use self::messages::{Execute, ExecuteError, Receipt};
 pub(super) use self::messages::{Inspect, Repeat};
-use super::journal::{Write, WriteError};
+use super::journal::{Write, WriteError, settled};
 use super::mailbox::{Admitted, Reply};
 use super::registry::{Lifeline, Resident};
 use super::tail::News;
@@ -316,13 +316,19 @@ impl OrderActor {
         self.leave_if_nobody();
     }
 
-    /// We no longer know what the journal holds. Stop, and be rebuilt from it.
+    /// We no longer know what the journal holds. Stop, and be rebuilt from it, once what it holds will not change any more:
+    /// an event that came to stand after that would be asked nothing for.
     fn lost(&mut self, error: &impl std::error::Error, reply: Option<Reply<Execute>>, ctx: &mut Context<Self>) {
         tracing::warn!(order.id = %self.id(), %error, "an append was not answered for certain; reading the order back");
         if let Some(reply) = reply {
             reply.send(Err(ExecuteError::Unknown));
         }
-        ctx.stop();
+        let (world, busy) = (self.world.clone(), self.lifeline.busy());
+        let settling = async move { settled(&world.settle).await };
+        ctx.wait(settling.into_actor(self).map(move |(), _, ctx| {
+            drop(busy);
+            ctx.stop();
+        }));
     }
 
     /// An actor for an order that does not exist is not kept, unless it is about to.

@@ -201,6 +201,20 @@ impl Socket {
     }
 
     async fn deliver(&mut self, delivery: &Delivery, subscription: &Subscription, system: &System) -> Result<(), End> {
+        // Whoever leaves between two frames of one event hears it again, rather than one topic of it never.
+        let seen = if delivery.completes { delivery.event.cursor.clone() } else { self.seen.clone() };
+        self.show(delivery, &seen, subscription, system).await?;
+        self.seen = seen;
+        Ok(())
+    }
+
+    async fn show(
+        &mut self,
+        delivery: &Delivery,
+        seen: &Cursor,
+        subscription: &Subscription,
+        system: &System,
+    ) -> Result<(), End> {
         let (event, topic) = (&delivery.event, &subscription.topics[delivery.topic]);
         let Some(name) = self.names[delivery.topic].clone() else { return Ok(()) };
         if !may_see(topic, &event.order, (&self.caller, &self.party), system).await? {
@@ -216,11 +230,9 @@ impl Socket {
             kind: event.name,
             at: event.at,
             order: &order,
-            resume: self.tokens.write(&event.cursor),
+            resume: self.tokens.write(seen),
         };
-        self.send(&frame).await?;
-        self.seen = event.cursor.clone();
-        Ok(())
+        self.send(&frame).await
     }
 
     async fn leave(&mut self, topic: usize, name: &str) -> Result<(), End> {

@@ -40,7 +40,7 @@ pub(super) struct Session {
     /// Something that was sent had no answer, and may still be on its way.
     pub(super) in_doubt: bool,
     #[cfg(test)]
-    pub(super) fault: Option<CommitFault>,
+    faults: std::collections::VecDeque<CommitFault>,
 }
 
 impl Writer {
@@ -65,7 +65,7 @@ impl Writer {
             last_id,
             in_doubt: false,
             #[cfg(test)]
-            fault: None,
+            faults: Default::default(),
         };
         let io = Io::start("journal-io").map_err(|error| Failure::NotSent(error.into()))?;
         Ok(Self { io, session: Arc::new(Mutex::new(session)) })
@@ -98,7 +98,7 @@ impl Writer {
 
     #[cfg(test)]
     pub(in crate::store) fn fail_next_commit(&mut self, fault: CommitFault) {
-        self.session.try_lock().expect("nothing is under way").fault = Some(fault);
+        self.session.try_lock().expect("nothing is under way").faults.push_back(fault);
     }
 
     /// Nothing is put off to idle moments: the server does its own housekeeping.
@@ -138,7 +138,7 @@ impl Session {
     pub(super) async fn write(&mut self, statement: Statement) -> Result<Vec<PgRow>, Failure> {
         let within = self.patience.statement;
         #[cfg(test)]
-        let fault = self.fault.take();
+        let fault = self.faults.pop_front();
         #[cfg(test)]
         if fault == Some(CommitFault::LostBefore) {
             return Err(self.lose(Failure::Lost(sqlx::Error::WorkerCrashed)));

@@ -25,10 +25,10 @@ pub struct Writer {
     /// As the rows of the shards have them, while no transaction is under way. None: to be read.
     pub(super) next_positions: Option<NextPositions>,
     #[cfg(test)]
-    pub(in crate::store) fault: Option<CommitFault>,
+    pub(in crate::store) faults: std::collections::VecDeque<CommitFault>,
 }
 
-/// What a test lets the next commit do instead of answering.
+/// What a test lets a commit do instead of answering.
 #[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CommitFault {
@@ -58,7 +58,7 @@ impl Writer {
             owner,
             next_positions: None,
             #[cfg(test)]
-            fault: None,
+            faults: Default::default(),
         })
     }
 
@@ -97,7 +97,7 @@ impl Writer {
     ) -> Result<(), Stop> {
         crash::point("journal.before_commit");
         #[cfg(test)]
-        match self.fault.take() {
+        match self.faults.pop_front() {
             Some(CommitFault::LostBefore) => {
                 rollback(&mut connection).await;
                 return Err(DbError::Unknown(sqlx::Error::WorkerCrashed).into());

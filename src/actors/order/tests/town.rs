@@ -76,6 +76,7 @@ impl Town {
         let world = World::new(Reach {
             clock: clock.clone(),
             journal: journal.mailbox(),
+            settle: journal.mailbox(),
             readers: readers.clone(),
             stores: Stores::new(Catalogue::default(), journal.mailbox()),
             stock: Probe::answering(|_: &To<StoreActor, KeepStock>| entered()),
