@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
+use uuid::Uuid;
 
 use crate::access::SigningKey;
 use crate::actors::{self, Clock, System};
 use crate::config::Config;
 use crate::demo;
 use crate::http::{self, Readiness, Services};
-use crate::providers::payment::Sandbox;
-use crate::store::{DataPlace, Engine, PostgresPlace};
+use crate::order::OrderId;
+use crate::providers::payment::{FileLedger, Kept, Ledger, LedgerFailed, Sandbox, SandboxEntry};
+use crate::store::{DataPlace, DbError, Engine, LedgerRow, PostgresPlace, SandboxLedger};
 use crate::telemetry::{self, Metrics};
 
 /// How long load balancers get to see that this process is not ready before connections are refused.
@@ -32,7 +34,7 @@ pub fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
         let address = listener.local_addr()?;
         let engine = Engine::open(&place(config)).await?;
         let key = SigningKey::open(&config.data_dir)?;
-        let sandbox = Arc::new(Sandbox::open(&config.data_dir.join("sandbox-ledger.jsonl"))?);
+        let sandbox = Arc::new(Sandbox::on(ledger(config)?));
         let readiness = Readiness::new();
         let report = {
             let readiness = readiness.clone();
@@ -64,6 +66,50 @@ pub fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
         tracing::info!("stopped: everything acknowledged is in the journal");
         Ok(())
     })
+}
+
+/// The sandbox's books: with the journal, wherever that is.
+fn ledger(config: &Config) -> anyhow::Result<Arc<dyn Ledger>> {
+    Ok(match SandboxLedger::open(&place(config))? {
+        Some(ledger) => Arc::new(InDatabase(ledger)),
+        None => Arc::new(FileLedger::open(&config.data_dir.join("sandbox-ledger.jsonl"))?),
+    })
+}
+
+/// Neither the provider nor the store knows of the other.
+struct InDatabase(SandboxLedger);
+
+impl Ledger for InDatabase {
+    fn enter(&self, entry: SandboxEntry) -> Kept<'_, bool> {
+        let SandboxEntry { key, of, order_id: order, operation, amount } = entry;
+        let entering = self.0.enter(LedgerRow { key, of, order, operation, amount });
+        Box::pin(async { entering.await.map_err(failed) })
+    }
+
+    fn holds(&self, key: Uuid) -> Kept<'_, bool> {
+        Box::pin(async move { self.0.holds(key).await.map_err(failed) })
+    }
+
+    fn of_order(&self, order: OrderId) -> Kept<'_, Vec<SandboxEntry>> {
+        Box::pin(async move { self.0.of_order(order).await.map(entries).map_err(failed) })
+    }
+
+    fn page(&self, after: OrderId, orders: usize) -> Kept<'_, Vec<SandboxEntry>> {
+        Box::pin(async move { self.0.page(after, orders).await.map(entries).map_err(failed) })
+    }
+}
+
+fn entries(rows: Vec<LedgerRow>) -> Vec<SandboxEntry> {
+    let entry = |row| {
+        let LedgerRow { key, of, order, operation, amount } = row;
+        SandboxEntry { key, of, order_id: order, operation, amount }
+    };
+    rows.into_iter().map(entry).collect()
+}
+
+fn failed(error: DbError) -> LedgerFailed {
+    tracing::warn!(%error, "the sandbox cannot use its ledger");
+    LedgerFailed
 }
 
 /// Where the settings say that the data is.

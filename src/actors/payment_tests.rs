@@ -8,7 +8,7 @@ use super::*;
 use crate::actors::mailbox::{Mailbox, Refusal};
 use crate::actors::probe::until;
 use crate::order::{Currency, Money, OrderId, PaymentOperation};
-use crate::providers::payment::Answering;
+use crate::providers::payment::{Answering, Looked};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mood {
@@ -38,7 +38,11 @@ impl Moody {
 }
 
 impl PaymentProvider for Moody {
-    fn ask<'a>(&'a self, _: &'a PaymentRequest) -> Answering<'a> {
+    fn look_up<'a>(&'a self, _: &'a PaymentRequest) -> Answering<'a, Looked> {
+        Box::pin(std::future::ready(Looked::NotFound))
+    }
+
+    fn ask<'a>(&'a self, _: &'a PaymentRequest) -> Answering<'a, PaymentAnswer> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let mood = *self.mood.lock().unwrap();
         Box::pin(async move {

@@ -1,6 +1,7 @@
 //! The payment provider's own books, compared with the orders: nobody is charged without an order, nobody twice.
 //!
-//! The ledger is a file that the sandbox keeps as a real provider would. It is believed; the server is not.
+//! The sandbox keeps its ledger as a real provider would: it is believed, the server is not. Beside a journal in a
+//! directory the ledger is a file; beside one in a database it is asked for.
 
 use std::collections::HashMap;
 use std::io;
@@ -14,7 +15,7 @@ use crate::load::{Listed, Status};
 /// A line of the ledger: something that was done.
 #[derive(Debug, Deserialize)]
 pub(super) struct Entry {
-    order_id: Uuid,
+    pub(super) order_id: Uuid,
     operation: String,
     amount: i64,
 }

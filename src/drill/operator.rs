@@ -7,6 +7,9 @@ use anyhow::Context as _;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::books::Entry;
 
 /// The operator is served when others are not; but not without limit.
 const WITHIN: Duration = Duration::from_secs(20);
@@ -15,6 +18,11 @@ pub(super) struct Operator {
     http: reqwest::Client,
     base: String,
     token: String,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    items: Vec<Entry>,
 }
 
 #[derive(Deserialize)]
@@ -40,6 +48,19 @@ impl Operator {
 
     pub(super) async fn pause_store_management(&self, paused: bool) -> anyhow::Result<()> {
         self.put("/v1/operations/store-management", &json!({"paused": paused})).await
+    }
+
+    /// The provider's books of all orders after this one.
+    pub(super) async fn ledger(&self, mut after: Uuid) -> anyhow::Result<Vec<Entry>> {
+        let mut entries: Vec<Entry> = Vec::new();
+        loop {
+            let path = format!("{}/v1/operations/sandbox/ledger?after={after}", self.base);
+            let answer = self.http.get(path).bearer_auth(&self.token).send().await?.error_for_status()?;
+            let Page { items } = answer.json().await.context("the provider's books are a list")?;
+            let Some(last) = items.last() else { return Ok(entries) };
+            after = last.order_id;
+            entries.extend(items);
+        }
     }
 
     async fn put(&self, path: &str, body: &Value) -> anyhow::Result<()> {

@@ -71,6 +71,9 @@ pub(super) struct Stage {
     directory: PathBuf,
     quick: bool,
     keep: bool,
+    in_database: bool,
+    /// An order's id is a time: what was ordered before belongs to another drill on the same database.
+    begun: Uuid,
 }
 
 impl Setting {
@@ -87,8 +90,9 @@ impl Stage {
         if let Some(url) = &setting.database {
             surroundings.settings.push(("BAEDAL__DATABASE__URL", url.clone()));
         }
+        let (in_database, begun) = (setting.database.is_some(), Uuid::now_v7());
         let server = Server::start(&setting.program, &directory, surroundings).await?;
-        Ok(Self { server, directory, quick: setting.quick, keep: setting.keep })
+        Ok(Self { server, directory, quick: setting.quick, keep: setting.keep, in_database, begun })
     }
 
     pub(super) async fn operator(&self) -> anyhow::Result<Operator> {
@@ -131,9 +135,15 @@ impl Stage {
     pub(super) async fn end(mut self, phases: &[&str], runs: Vec<Ran>) -> anyhow::Result<Outcome> {
         let orders: Vec<_> = runs.iter().flat_map(|ran| ran.orders.iter().copied()).collect();
         let ledger = self.server.data_dir().join("sandbox-ledger.jsonl");
+        let operator = self.operator().await?;
         let give_up = Instant::now() + BOOKS_SETTLE_WITHIN;
         let books = loop {
-            let entries = books::read(&ledger).context("the provider's books cannot be read")?;
+            let entries = if self.in_database {
+                operator.ledger(self.begun).await
+            } else {
+                books::read(&ledger).map_err(anyhow::Error::from)
+            };
+            let entries = entries.context("the provider's books cannot be read")?;
             let books = books::compare(&entries, &orders);
             if books.is_clean() || Instant::now() > give_up {
                 break books;

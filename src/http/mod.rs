@@ -113,6 +113,7 @@ routes! {
     "/v1/operations/views/rebuild"                      => { POST views::rebuild }
     "/v1/operations/sandbox"                            => { PUT operations::sandbox }
     "/v1/operations/sandbox/orders/{order_id}"          => { GET operations::sandbox_ledger }
+    "/v1/operations/sandbox/ledger"                     => { GET operations::sandbox_books }
     "/v1/operations/kafka"                              => { GET kafka::read }
     "/v1/operations/kafka/rewind"                       => { POST kafka::rewind }
     "/v1/operations/clock"                              => { PUT operations::clock }

@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::access::{Caller, Role};
 use crate::actors::{Census, Pardon, PartReport, Pause, System, TakeCensus};
 use crate::order::{OrderId, RiderId, StoreId, Timestamp};
-use crate::providers::payment::{Failure, SandboxMood};
+use crate::providers::payment::{Failure, LedgerFailed, SandboxMood};
 use crate::store::{Cursor, MessageFilter, MessageState};
 
 use super::admission::{Admission, Count, Shown};
@@ -231,7 +231,38 @@ pub(super) async fn sandbox_ledger(
 ) -> Result<HttpResponse, ApiError> {
     caller.must_be(&[Role::Admin])?;
     let sandbox = system.operations.sandbox.as_ref().ok_or_else(|| ApiError::new(Code::NotFound))?;
-    Ok(HttpResponse::Ok().json(serde_json::json!({ "items": sandbox.ledger_of(order.0) })))
+    let items = sandbox.ledger().of_order(order.0).await.map_err(unreadable)?;
+    Ok(HttpResponse::Ok().json(serde_json::json!({ "items": items })))
+}
+
+fn unreadable(_: LedgerFailed) -> ApiError {
+    ApiError::new(Code::ServiceUnavailable)
+}
+
+/// Orders of a page of the ledger: some hundred kilobytes.
+const LEDGER_ORDERS: usize = 500;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LedgerQuery {
+    /// The last order of the page before; without it, from the first order on
+    #[param(value_type = Option<String>)]
+    after: Option<OrderId>,
+}
+
+/// The sandbox's own books, all of them, in the sequence of the orders: at most 500 orders a page. Empty at the end.
+#[utoipa::path(get, path = "/v1/operations/sandbox/ledger", tag = "operations", params(LedgerQuery),
+    responses((status = 200, description = "A page of entries", body = Object)))]
+pub(super) async fn sandbox_books(
+    caller: Caller,
+    system: web::Data<System>,
+    query: Query<LedgerQuery>,
+) -> Result<HttpResponse, ApiError> {
+    caller.must_be(&[Role::Admin])?;
+    let sandbox = system.operations.sandbox.as_ref().ok_or_else(|| ApiError::new(Code::NotFound))?;
+    let after = query.0.after.unwrap_or(OrderId::new(uuid::Uuid::nil()));
+    let items = sandbox.ledger().page(after, LEDGER_ORDERS).await.map_err(unreadable)?;
+    Ok(HttpResponse::Ok().json(serde_json::json!({ "items": items })))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]

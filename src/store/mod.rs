@@ -12,6 +12,7 @@ mod engine;
 mod error;
 mod journal;
 mod postgres;
+mod sandbox;
 mod sqlite;
 mod views;
 mod whole;
@@ -24,6 +25,7 @@ pub use journal::{
     Position, Recorded, SHARDS, Shard, StreamId, StreamKind,
 };
 pub use postgres::PostgresPlace;
+pub use sandbox::{LedgerRow, SandboxLedger};
 #[cfg(test)]
 pub(crate) use sqlite::CommitFault;
 pub use views::{

@@ -195,7 +195,7 @@ async fn every_route_is_for_its_roles_only() {
     let store = json!({"name": "Another", "location": place("x", CUSTOMER_AT), "policy": "retail"});
     let here = format!("near={},{}&radius_m=1000", CUSTOMER_AT.0, CUSTOMER_AT.1);
     let presence = json!({"available": true, "location": {"lat": 37.5, "lng": 127.0}});
-    let routes: [(Method, String, Value, &[&str]); 11] = [
+    let routes: [(Method, String, Value, &[&str]); 12] = [
         (Method::POST, "/v1/orders".into(), life.shop.order(), &["customer"]),
         (Method::POST, "/v1/stores".into(), store, &["owner", "admin"]),
         (Method::GET, "/v1/my-page".into(), json!(null), &["customer"]),
@@ -205,6 +205,7 @@ async fn every_route_is_for_its_roles_only() {
         (Method::GET, format!("/v1/messages?order_id={order}"), json!(null), &["customer", "admin"]),
         (Method::PUT, "/v1/operations/sandbox".into(), json!({"latency_ms": [0, 0], "failure": null}), &["admin"]),
         (Method::GET, format!("/v1/operations/sandbox/orders/{order}"), json!(null), &["admin"]),
+        (Method::GET, "/v1/operations/sandbox/ledger".into(), json!(null), &["admin"]),
         (Method::GET, "/v1/operations/kafka".into(), json!(null), &["admin"]),
         (Method::PUT, "/v1/operations/store-management".into(), json!({"paused": false}), &["admin"]),
     ];

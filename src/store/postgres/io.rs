@@ -30,6 +30,11 @@ impl Io {
         Ok(Self { handle, _running: Arc::new(running) })
     }
 
+    /// Begins work that goes on by itself. What it holds of this thread keeps it alive.
+    pub(super) fn begin(&self, work: impl Future<Output = ()> + Send + 'static) {
+        drop(self.handle.spawn(work));
+    }
+
     /// Does the work to its end, also if the caller stops waiting.
     pub(super) async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
         match self.handle.spawn(work).await {

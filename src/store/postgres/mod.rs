@@ -25,6 +25,7 @@ mod place;
 mod read;
 mod rebuild;
 mod recover;
+mod sandbox_ledger;
 mod statement;
 #[cfg(test)]
 mod tests;
@@ -35,5 +36,6 @@ pub(super) use open::{Attached, attach, migrate, open};
 pub use place::PostgresPlace;
 pub(super) use read::Readers;
 pub(super) use rebuild::Swapped;
+pub(super) use sandbox_ledger::SandboxLedger;
 pub(super) use views::Views;
 pub(super) use writer::Writer;

@@ -84,6 +84,7 @@ pub(super) struct Address {
 pub(super) const WRITER: &str = "baedal journal";
 pub(super) const READER: &str = "baedal readers";
 pub(super) const VIEWS: &str = "baedal views";
+pub(super) const SANDBOX: &str = "baedal sandbox";
 pub(super) const OPENING: &str = "baedal opening";
 
 /// How long one step of opening may take: of a migration, or of waiting for an older writer's last statement.
