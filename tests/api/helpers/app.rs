@@ -20,6 +20,7 @@ pub struct Options {
     environment: BTreeMap<String, String>,
     errors_expected: bool,
     panics_expected: bool,
+    traced_into: Option<PathBuf>,
 }
 
 /// The variable that names a database.
@@ -51,6 +52,13 @@ impl Options {
     #[allow(dead_code, reason = "tests/postgres breaks databases")]
     pub fn expect_errors(mut self) -> Self {
         self.errors_expected = true;
+        self
+    }
+
+    /// Writes the system calls of the first start into this file.
+    #[allow(dead_code, reason = "tests/postgres has no disk of its own")]
+    pub fn traced_into(mut self, file: &Path) -> Self {
+        self.traced_into = Some(file.to_owned());
         self
     }
 
@@ -125,7 +133,8 @@ impl TestApp {
         let log = self.directory.path().join("server.log");
         let mut environment = self.options.environment();
         environment.extend(self.database_setting());
-        self.server = Server::start(&self.data_dir(), &log, &environment);
+        let traced_into = self.options.traced_into.take();
+        self.server = Server::start(&self.data_dir(), &log, &environment, traced_into.as_deref());
         self.server.is_some()
     }
 

@@ -22,6 +22,34 @@ pub fn baedal() -> Command {
     command
 }
 
+/// What strace is asked for: whatever goes to a disk or a client. As a grandchild (`-D`), so that the process that was
+/// started is the server itself.
+const STRACE: [&str; 10] = [
+    "-D",
+    "-f",
+    "-q",
+    "-y",
+    "-xx",
+    "--seccomp-bpf",
+    "-s",
+    "65536",
+    "-e",
+    "trace=pwrite64,ftruncate,fsync,fdatasync,unlink,write,writev,sendto,sendmsg",
+];
+
+/// The program under strace, which writes into `file`.
+fn under_strace(program: &Command, file: &Path) -> Command {
+    let mut traced = Command::new("strace");
+    traced.args(STRACE).arg("-o").arg(file).arg(program.get_program()).stdin(Stdio::null());
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => traced.env(name, value),
+            None => traced.env_remove(name),
+        };
+    }
+    traced
+}
+
 /// A running server. Killed when dropped.
 pub struct Server {
     child: Child,
@@ -31,8 +59,14 @@ pub struct Server {
 
 impl Server {
     /// Starts a server on a free port and waits until it serves; none if it ends before that.
-    pub fn start(data_dir: &Path, log: &Path, environment: &BTreeMap<String, String>) -> Option<Self> {
-        let mut child = Self::command(data_dir, log, environment).spawn().expect("the program can be run");
+    pub fn start(
+        data_dir: &Path,
+        log: &Path,
+        environment: &BTreeMap<String, String>,
+        traced_into: Option<&Path>,
+    ) -> Option<Self> {
+        let mut command = Self::command(data_dir, log, environment, traced_into);
+        let mut child = command.spawn().expect("the program can be run");
         // Asked in this sequence: one that has ended may have served before.
         let address = look_until("the server serves", log, || match served_address(&read(log)) {
             Some(address) => Some(Some(address)),
@@ -44,9 +78,14 @@ impl Server {
         address.map(|address| Self { child, address, log: log.to_owned() })
     }
 
-    fn command(data_dir: &Path, log: &Path, environment: &BTreeMap<String, String>) -> Command {
+    fn command(
+        data_dir: &Path,
+        log: &Path,
+        environment: &BTreeMap<String, String>,
+        traced_into: Option<&Path>,
+    ) -> Command {
         let log = File::create(log).expect("the directory of the test can be written");
-        let mut command = baedal();
+        let mut command = traced_into.map_or_else(baedal, |file| under_strace(&baedal(), file));
         command.args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--data-dir"]).arg(data_dir);
         command.envs(environment).stdout(log.try_clone().expect("a file can be shared")).stderr(log);
         command
