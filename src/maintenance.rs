@@ -2,7 +2,7 @@
 //! mirror. Each opens the data for itself, or asks the server that has it open.
 
 use std::io::IsTerminal as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
 
@@ -31,12 +31,12 @@ pub fn verify(config: &Config) -> anyhow::Result<String> {
     actix_web::rt::System::new().block_on(async {
         let data = Engine::attach(&place(config)).await?;
         catch_up(&data).await?;
-        let report = verify::verify(&data.readers, &data.views).await?;
-        if report.broken.is_empty() {
+        let report = verify::verify(&data.readers, &data.views, now_and_then()).await?;
+        if report.broken == 0 {
             return Ok(report.to_string());
         }
         telemetry::say(format_args!("{report}"));
-        anyhow::bail!("{} promises are broken", report.broken.len())
+        anyhow::bail!("{} promises are broken", report.broken)
     })
 }
 
@@ -46,7 +46,7 @@ pub fn rebuild_views(config: &Config) -> anyhow::Result<String> {
         match Engine::attach(&place(config)).await {
             Ok(data) => {
                 catch_up(&data).await?;
-                let rebuilt = actors::rebuild_at_rest(&data.readers, &data.views, show_progress).await?;
+                let rebuilt = actors::rebuild_at_rest(&data.readers, &data.views, now_and_then()).await?;
                 let Rebuilt { events, checksums, .. } = rebuilt;
                 Ok(rebuild_report(events, &checksums.old, &checksums.new))
             }
@@ -80,6 +80,22 @@ async fn rebuild_by_the_server(server: &RunningServer) -> anyhow::Result<String>
 
 /// How often a command asks how far the server is.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Between two lines about how far a command is, where they are not written over each other.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+
+/// How far a long command is, for people and for logs.
+fn now_and_then() -> impl FnMut(u64, u64) {
+    let mut said = Instant::now();
+    move |done, all| {
+        if std::io::stderr().is_terminal() {
+            show_progress(done, all);
+        } else if said.elapsed() >= SAY_EVERY {
+            said = Instant::now();
+            telemetry::say(format_args!("{done} of {all} events\n"));
+        }
+    }
+}
 
 fn show_progress(done: u64, all: u64) {
     if std::io::stderr().is_terminal() {

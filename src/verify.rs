@@ -1,27 +1,41 @@
 //! Reads the whole journal and checks every promise that it can show.
 //!
 //! Versions and positions without gap or repeat; histories that fold; views that equal the folds; stock and riders'
-//! books that agree with the orders; nothing forgotten among the open orders and their deadlines. It changes
-//! nothing, and knows nothing of how the journal came about.
+//! books that agree with the orders, and their snapshots with them; nothing forgotten among the open orders and their
+//! deadlines. It changes nothing, and knows nothing of how the journal came about.
+//!
+//! It goes through the journal twice, once in the sequence of positions and once stream by stream, with the views and the
+//! open orders beside it in the same sequence. So it holds a page of each and one stream's state, however long all of
+//! them are.
 
-use std::collections::{HashMap, HashSet};
+mod folding;
+mod sorted;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
+use self::folding::{Folding, State};
+use self::sorted::{Sorted, Source};
 use crate::actors::{Clock, view_row};
-use crate::order::{
-    Order, OrderEvent, OrderId, RiderBook, RiderEvent, Seconds, Stock, StockEvent, StockHold, StoreId, Timestamp,
-    replay,
-};
-use crate::store::{Cursor, DbError, Readers, Recorded, StreamId, StreamKind, Views};
+use crate::order::{Order, OrderEvent, OrderId, RiderBook, Seconds, Stock, StockHold, StoreId, Timestamp, replay};
+use crate::store::{Cursor, DbError, OpenStream, OrderRow, Readers, Recorded, Snapshot, StreamId, StreamKind, Views};
 
 /// How late a deadline may fire while the system is up.
 const LATE_AT_MOST: Seconds = Seconds(2);
 
 /// Bounds the report: whoever broke this many promises has one problem, not thousands.
 const SHOWN_AT_MOST: usize = 100;
+
+/// Events of a page. A page is a megabyte or two, and takes tens of milliseconds.
+const PAGE: usize = 5_000;
+
+/// Rows of a list of orders in a page: some kilobytes each.
+const ROWS: usize = 1_000;
 
 #[derive(Debug, Default)]
 pub(crate) struct Report {
@@ -30,70 +44,105 @@ pub(crate) struct Report {
     pub(crate) open: u64,
     pub(crate) stores: u64,
     pub(crate) riders: u64,
+    pub(crate) snapshots: u64,
     /// Due while nothing was running: they fire at the next start.
     pub(crate) due_at_start: u64,
-    pub(crate) broken: Vec<String>,
+    /// How many promises are broken.
+    pub(crate) broken: u64,
+    /// What the first of them are.
+    shown: Vec<String>,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} events: {} orders ({} open), {} stocks, {} riders' books; {} deadlines fire at the next start",
-            self.events, self.orders, self.open, self.stores, self.riders, self.due_at_start
+            "{} events: {} orders ({} open), {} stocks, {} riders' books, {} snapshots; {} deadlines fire at the next \
+             start",
+            self.events, self.orders, self.open, self.stores, self.riders, self.snapshots, self.due_at_start
         )?;
-        for broken in self.broken.iter().take(SHOWN_AT_MOST) {
+        for broken in &self.shown {
             writeln!(f, "BROKEN  {broken}")?;
         }
-        match self.broken.len() {
+        match self.broken {
             0 => writeln!(f, "every promise that the journal can show is kept"),
-            count if count > SHOWN_AT_MOST => writeln!(f, "and {} more", count - SHOWN_AT_MOST),
+            count if count > SHOWN_AT_MOST as u64 => writeln!(f, "and {} more", count - SHOWN_AT_MOST as u64),
             _ => Ok(()),
         }
     }
 }
 
-/// What an order holds elsewhere, as far as it knows.
-struct Holds {
-    settled: bool,
-    stock: bool,
-    riders: Vec<Uuid>,
-}
-
-struct Check<'a> {
+struct Check<'a, P> {
     readers: &'a Readers,
     views: &'a Views,
     report: Report,
-    orders: HashMap<OrderId, Holds>,
     last_event_at: Timestamp,
+    /// Told how many events have been looked at, of how many.
+    progress: P,
 }
 
-pub(crate) async fn verify(readers: &Readers, views: &Views) -> Result<Report, DbError> {
-    let mut check = Check {
-        readers,
-        views,
-        report: Report::default(),
-        orders: HashMap::new(),
-        last_event_at: Timestamp::from_micros(0),
-    };
+/// `progress` is told how many events have been looked at, of how many: each is looked at twice.
+pub(crate) async fn verify(
+    readers: &Readers,
+    views: &Views,
+    progress: impl FnMut(u64, u64),
+) -> Result<Report, DbError> {
+    let (report, last_event_at) = (Report::default(), Timestamp::from_micros(0));
+    let mut check = Check { readers, views, report, last_event_at, progress };
     check.positions().await?;
-    check.orders().await?;
-    check.stocks().await?;
-    check.riders().await?;
-    check.open_streams().await?;
+    check.streams().await?;
     Ok(check.report)
 }
 
-impl Check<'_> {
+struct ListedOrders<'a>(&'a Views);
+
+impl Source for ListedOrders<'_> {
+    type Item = OrderRow;
+
+    async fn page(&self, after: Option<Uuid>) -> Result<Vec<OrderRow>, DbError> {
+        self.0.orders_by_id(after.map(OrderId::new), ROWS).await
+    }
+
+    fn id(row: &OrderRow) -> Uuid {
+        row.order.uuid()
+    }
+}
+
+struct OpenStreams<'a>(&'a Readers);
+
+impl Source for OpenStreams<'_> {
+    type Item = OpenStream;
+
+    async fn page(&self, after: Option<Uuid>) -> Result<Vec<OpenStream>, DbError> {
+        self.0.open_streams(after, PAGE).await
+    }
+
+    fn id(open: &OpenStream) -> Uuid {
+        open.stream.id
+    }
+}
+
+/// What stands beside the streams in the same sequence.
+struct Beside<'a> {
+    listed: Sorted<ListedOrders<'a>>,
+    open: Sorted<OpenStreams<'a>>,
+}
+
+impl<P: FnMut(u64, u64)> Check<'_, P> {
     fn broken(&mut self, what: impl Into<String>) {
-        self.report.broken.push(what.into());
+        self.report.broken += 1;
+        if self.report.shown.len() < SHOWN_AT_MOST {
+            self.report.shown.push(what.into());
+        }
     }
 
     /// Positions 1, 2, 3 … in every shard, in the sequence in which they are read.
     async fn positions(&mut self) -> Result<(), DbError> {
+        let head = self.readers.head().await?;
+        let all: u64 = head.marks().map(|mark| mark.position).sum();
         let mut cursor = Cursor::start();
         loop {
-            let rows = self.readers.after(&cursor, 5_000).await?;
+            let rows = self.readers.after(&cursor, PAGE).await?;
             if rows.is_empty() {
                 break;
             }
@@ -106,88 +155,127 @@ impl Check<'_> {
                 self.report.events += 1;
                 self.last_event_at = self.last_event_at.max(row.at);
             }
+            (self.progress)(self.report.events, 2 * all);
         }
-        let head = self.readers.head().await?;
         for mark in head.marks().filter(|mark| cursor.at(mark.shard) != mark.position) {
-            self.broken(format!(
-                "shard {} ends at {}, read up to {}",
-                mark.shard.number(),
-                mark,
-                cursor.at(mark.shard)
-            ));
+            let (shard, read) = (mark.shard.number(), cursor.at(mark.shard));
+            self.broken(format!("shard {shard} ends at {mark}, read up to {read}"));
         }
         Ok(())
     }
 
-    async fn streams(&self, kind: StreamKind, after: Option<Uuid>) -> Result<Vec<StreamId>, DbError> {
-        self.readers.streams_of(kind, after, 1_000).await
-    }
-
-    /// Versions without a gap are part of what folding checks here.
-    fn versions(&mut self, stream: StreamId, history: &[Recorded]) {
-        for (row, expected) in history.iter().zip(1..) {
-            if row.version != expected {
-                self.broken(format!("{stream:?} has version {} where {expected} belongs", row.version));
-            }
-        }
-    }
-
-    async fn orders(&mut self) -> Result<(), DbError> {
-        let mut after = None;
+    async fn streams(&mut self) -> Result<(), DbError> {
+        let listed = Sorted::new(ListedOrders(self.views));
+        let mut beside = Beside { listed, open: Sorted::new(OpenStreams(self.readers)) };
+        let (mut after, mut done) = (None, self.report.events);
+        let mut stream: Option<(Folding, Option<Snapshot>)> = None;
         loop {
-            let page = self.streams(StreamKind::Order, after).await?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.id);
-            for stream in page {
-                let history = self.readers.stream(stream, 0).await?;
-                self.versions(stream, &history);
-                self.report.orders += 1;
-                match fold_order(OrderId::new(stream.id), &history) {
-                    Ok(order) => self.order(&order).await?,
-                    Err(what) => self.broken(format!("order {} does not fold: {what}", stream.id)),
+            let page = self.readers.stream_by_stream(after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some((last.stream.id, last.version));
+            done += page.len() as u64;
+            for row in &page {
+                if stream.as_ref().is_none_or(|(folding, _)| folding.stream != row.stream) {
+                    if let Some((folded, _)) = stream.take() {
+                        self.stream(folded, &mut beside).await?;
+                    }
+                    stream = Some((Folding::new(row.stream), self.next_snapshot(row.stream, 0).await?));
+                }
+                let Some((folding, snapshot)) = &mut stream else { continue };
+                folding.take(row);
+                if let Some(of) = snapshot.take_if(|snapshot| snapshot.version <= row.version) {
+                    folding.compare(&of);
+                    self.report.snapshots += 1;
+                    *snapshot = self.next_snapshot(row.stream, of.version).await?;
                 }
             }
+            (self.progress)(done, 2 * self.report.events);
+        }
+        if let Some((folded, _)) = stream {
+            self.stream(folded, &mut beside).await?;
+        }
+        self.strays(Uuid::max(), &mut beside).await.map(drop)
+    }
+
+    /// Only books have them.
+    async fn next_snapshot(&self, stream: StreamId, after: u32) -> Result<Option<Snapshot>, DbError> {
+        match stream.kind {
+            StreamKind::Order => Ok(None),
+            StreamKind::Stock | StreamKind::Rider => self.readers.snapshot_after(stream, after).await,
         }
     }
 
-    async fn order(&mut self, order: &Arc<Order>) -> Result<(), DbError> {
+    async fn stream(&mut self, folded: Folding, beside: &mut Beside<'_>) -> Result<(), DbError> {
+        let Folding { stream, state, broken, .. } = folded;
+        broken.into_iter().for_each(|what| self.broken(what));
+        match stream.kind {
+            StreamKind::Order => self.report.orders += 1,
+            StreamKind::Stock => self.report.stores += 1,
+            StreamKind::Rider => self.report.riders += 1,
+        }
+        let (listed, open) = self.strays(stream.id, beside).await?;
+        match state {
+            State::Order(Some(order)) => self.order(&order, listed, open),
+            State::Order(None) => self.broken(format!("order {} has no events", stream.id)),
+            State::Stock(stock) => self.stock(StoreId::new(stream.id), &stock).await?,
+            State::Rider(book) => self.book(stream.id, &book).await?,
+            State::Not(what) => self.broken(format!("{:?} {} does not fold: {what}", stream.kind, stream.id)),
+        }
+        Ok(())
+    }
+
+    /// What is listed of this stream. Whatever is listed before it is of a stream that the journal does not have.
+    async fn strays(
+        &mut self,
+        id: Uuid,
+        beside: &mut Beside<'_>,
+    ) -> Result<(Option<OrderRow>, Option<OpenStream>), DbError> {
+        let (mut listed, mut open) = (None, None);
+        while let Some(row) = beside.listed.up_to(id).await? {
+            match row.order.uuid() == id {
+                true => listed = Some(row),
+                false => self.broken(format!("order {} is in the views, and not in the journal", row.order)),
+            }
+        }
+        while let Some(stream) = beside.open.up_to(id).await? {
+            self.report.open += 1;
+            match stream.stream.id == id {
+                true => open = Some(stream),
+                false => self.broken(format!("order {} is listed for waking, and does not exist", stream.stream.id)),
+            }
+        }
+        Ok((listed, open))
+    }
+
+    fn order(&mut self, order: &Arc<Order>, listed: Option<OrderRow>, open: Option<OpenStream>) {
         let id = order.id;
         if order.is_closed() && !order.settled && order.outstanding().is_empty() {
             self.broken(format!("order {id} holds nothing any more and is not settled"));
         }
-        let expected = view_row(order);
-        match self.views.order(id).await? {
+        match listed {
             None => self.broken(format!("order {id} is missing in the views")),
             Some(row) if row.version != order.version => {
-                self.broken(format!(
-                    "order {id} is at version {} in the views, at {} in truth",
-                    row.version, order.version
-                ));
+                let (shown, version) = (row.version, order.version);
+                self.broken(format!("order {id} is at version {shown} in the views, at {version} in truth"));
             }
-            Some(row) if row != expected => self.broken(format!("order {id} differs in the views")),
+            Some(row) if row != view_row(order) => self.broken(format!("order {id} differs in the views")),
             Some(_) => {}
         }
-        let holds_stock = matches!(order.stock, StockHold::Wanted | StockHold::Reserved);
-        let riders = order.rider().into_iter().chain(&order.releasing).map(|rider| rider.stream()).collect();
-        self.orders.insert(id, Holds { settled: order.settled, stock: holds_stock, riders });
-        Ok(())
+        self.waking(order, open);
     }
 
-    async fn stocks(&mut self) -> Result<(), DbError> {
-        let mut after = None;
-        loop {
-            let page = self.streams(StreamKind::Stock, after).await?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.id);
-            for stream in page {
-                let history = self.readers.stream(stream, 0).await?;
-                self.versions(stream, &history);
-                self.report.stores += 1;
-                match fold_stock(&history) {
-                    Ok(stock) => self.stock(StoreId::new(stream.id), &stock).await?,
-                    Err(what) => self.broken(format!("the stock of store {} does not fold: {what}", stream.id)),
-                }
-            }
+    /// Exactly the orders that are not settled are listed for waking, none of them long overdue.
+    fn waking(&mut self, order: &Order, open: Option<OpenStream>) {
+        let id = order.id;
+        if order.settled == open.is_some() {
+            let (is, listed) = if order.settled { ("settled", "") } else { ("open", "not ") };
+            self.broken(format!("order {id} is {is} and {listed}listed for waking"));
+        }
+        let Some(due) = open.and_then(|open| open.due) else { return };
+        if due + LATE_AT_MOST < self.last_event_at {
+            self.broken(format!("order {id} was due at {due} and was not told"));
+        } else if due < Clock::default().now() {
+            self.report.due_at_start += 1;
         }
     }
 
@@ -201,9 +289,10 @@ impl Check<'_> {
             }
         }
         for order in stock.open_reservations() {
-            match self.orders.get(&order) {
+            let holds = |order: &Order| matches!(order.stock, StockHold::Wanted | StockHold::Reserved);
+            match self.order_now(order).await? {
                 None => self.broken(format!("store {store} holds stock for order {order}, which does not exist")),
-                Some(holds) if holds.settled || !holds.stock => {
+                Some(now) if now.settled || !holds(&now) => {
                     self.broken(format!("store {store} holds stock for order {order}, which is done with it"));
                 }
                 Some(_) => {}
@@ -219,85 +308,31 @@ impl Check<'_> {
         Ok(())
     }
 
-    async fn riders(&mut self) -> Result<(), DbError> {
-        let mut after = None;
-        loop {
-            let page = self.streams(StreamKind::Rider, after).await?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.id);
-            for stream in page {
-                let history = self.readers.stream(stream, 0).await?;
-                self.versions(stream, &history);
-                self.report.riders += 1;
-                match fold_book(&history) {
-                    Ok(book) => self.book(stream.id, &book),
-                    Err(what) => self.broken(format!("the book of rider {} does not fold: {what}", stream.id)),
-                }
-            }
-        }
-    }
-
-    fn book(&mut self, rider: Uuid, book: &RiderBook) {
-        for order in book.held() {
-            let known = self.orders.get(order).is_some_and(|holds| !holds.settled && holds.riders.contains(&rider));
-            if !known {
+    async fn book(&mut self, rider: Uuid, book: &RiderBook) -> Result<(), DbError> {
+        for &order in book.held() {
+            let now = self.order_now(order).await?;
+            let with_them = |order: &Arc<Order>| {
+                order.rider().into_iter().chain(&order.releasing).any(|with| with.stream() == rider)
+            };
+            if !now.is_some_and(|now| !now.settled && with_them(&now)) {
                 self.broken(format!("rider {rider} holds order {order}, which is not with them"));
             }
         }
-    }
-
-    /// Exactly the orders that are not settled are listed for waking, none of them long overdue.
-    async fn open_streams(&mut self) -> Result<(), DbError> {
-        let mut listed = HashSet::new();
-        let mut after = None;
-        loop {
-            let page = self.readers.open_streams(after, 5_000).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.stream.id);
-            for open in page {
-                let order = OrderId::new(open.stream.id);
-                listed.insert(order);
-                if let Some(due) = open.due {
-                    if due + LATE_AT_MOST < self.last_event_at {
-                        self.broken(format!("order {order} was due at {due} and was not told"));
-                    } else if due < Clock::default().now() {
-                        self.report.due_at_start += 1;
-                    }
-                }
-            }
-        }
-        self.report.open = listed.len() as u64;
-        let mut wrong: Vec<String> = Vec::new();
-        for (order, holds) in &self.orders {
-            if holds.settled == listed.contains(order) {
-                let (is, listed) = if holds.settled { ("settled", "") } else { ("open", "not ") };
-                wrong.push(format!("order {order} is {is} and {listed}listed for waking"));
-            }
-        }
-        self.report.broken.append(&mut wrong);
         Ok(())
     }
+
+    /// Of what a book says that is open: as many as are, however many have ended. One that does not fold is said to be so
+    /// where its own stream is looked at.
+    async fn order_now(&self, order: OrderId) -> Result<Option<Arc<Order>>, DbError> {
+        let history = self.readers.stream(StreamId::order(order), 0).await?;
+        Ok(fold_order(order, &history))
+    }
 }
 
-fn fold_order(id: OrderId, history: &[Recorded]) -> Result<Arc<Order>, String> {
+fn fold_order(id: OrderId, history: &[Recorded]) -> Option<Arc<Order>> {
     let mut events = Vec::with_capacity(history.len());
     for row in history {
-        events.push((OrderEvent::read(&row.name, &row.data).map_err(|error| error.to_string())?, row.at));
+        events.push((OrderEvent::read(&row.name, &row.data).ok()?, row.at));
     }
-    let order = replay(id, None, events.iter().map(|(event, at)| (event, *at))).map_err(|error| error.to_string())?;
-    order.ok_or_else(|| "it has no events".to_owned())
-}
-
-fn fold_stock(history: &[Recorded]) -> Result<Stock, String> {
-    history.iter().try_fold(Stock::default(), |stock, row| {
-        let event = StockEvent::read(&row.name, &row.data).map_err(|error| error.to_string())?;
-        stock.after(&event).map_err(|error| error.to_string())
-    })
-}
-
-fn fold_book(history: &[Recorded]) -> Result<RiderBook, String> {
-    history.iter().try_fold(RiderBook::default(), |book, row| {
-        let event = RiderEvent::read(&row.name, &row.data).map_err(|error| error.to_string())?;
-        book.after(&event).map_err(|error| error.to_string())
-    })
+    replay(id, None, events.iter().map(|(event, at)| (event, *at))).ok()?
 }

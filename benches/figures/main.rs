@@ -6,6 +6,7 @@
 
 mod client;
 mod engines;
+mod filled;
 mod growth;
 mod journal;
 mod lifecycles;
@@ -51,6 +52,9 @@ fn main() {
     // Some minutes: only who asks for it waits for it.
     if arguments.iter().any(|argument| argument == "growth") {
         growth::measure();
+    }
+    if arguments.iter().any(|argument| argument == "filled") {
+        filled::measure();
     }
 }
 

@@ -47,9 +47,10 @@ pub struct NotePresence {
 #[rtype(result = "Option<Presence>")]
 pub struct PresenceOf(pub RiderId);
 
-/// Asks for open deliveries whose customer is within the radius, nearest first.
+/// Asks for open deliveries whose customer is within the radius, nearest first. None: the board is still being read from
+/// the journal, and would show deliveries that are taken, or leave some out.
 #[derive(Message)]
-#[rtype(result = "Vec<OpenDelivery>")]
+#[rtype(result = "Option<Vec<OpenDelivery>>")]
 pub struct Nearby {
     pub around: Point,
     pub radius_m: f64,
@@ -63,10 +64,18 @@ pub struct OpenDelivery {
     pub distance_m: f64,
 }
 
-/// Some news of the journal, for the board to fold.
-#[derive(Message)]
+/// What the board's reader tells it.
+#[derive(Clone, Message)]
 #[rtype(result = "()")]
-pub(super) struct Fold(pub Vec<News>);
+pub(super) enum Fold {
+    /// All of it will be told anew: forget what was known, and answer nobody until it is complete.
+    Anew,
+    News(Vec<News>),
+    /// How many deliveries riders hold, by the keys of their streams.
+    Held(Vec<(Uuid, usize)>),
+    /// What was told since is all that there is.
+    Complete,
+}
 
 /// The store's own riders, as the catalogue lists them.
 pub(super) trait StoreRiders: Send + Sync + 'static {
@@ -93,6 +102,8 @@ pub(super) struct DispatchActor {
     presence: HashMap<RiderId, Presence>,
     /// By the key of the rider's stream.
     held: HashMap<Uuid, usize>,
+    /// All that the journal says is here. Until then nobody is answered.
+    complete: bool,
 }
 
 impl DispatchActor {
@@ -107,7 +118,21 @@ impl DispatchActor {
         (Guarded::open(BoardOrigin { riders, capacity, boards }, policy, supervision), begun)
     }
 
-    fn fold(&mut self, news: &News) {
+    fn fold(&mut self, fold: &Fold) {
+        match fold {
+            Fold::Anew => {
+                self.open.clear();
+                self.cells.clear();
+                self.held.clear();
+                self.complete = false;
+            }
+            Fold::News(news) => news.iter().for_each(|news| self.note(news)),
+            Fold::Held(held) => held.iter().for_each(|(rider, held)| self.note_held(*rider, *held)),
+            Fold::Complete => self.complete = true,
+        }
+    }
+
+    fn note(&mut self, news: &News) {
         match news {
             News::Order { after, .. } => {
                 self.take_off(after.id);
@@ -116,14 +141,16 @@ impl DispatchActor {
                     self.open.insert(after.id, after.clone());
                 }
             }
-            News::Rider { rider, held, .. } => {
-                if *held == 0 {
-                    self.held.remove(rider);
-                } else {
-                    self.held.insert(*rider, *held);
-                }
-            }
+            News::Rider { rider, held, .. } => self.note_held(*rider, *held),
             News::Stock { .. } => {}
+        }
+    }
+
+    fn note_held(&mut self, rider: Uuid, held: usize) {
+        if held == 0 {
+            self.held.remove(&rider);
+        } else {
+            self.held.insert(rider, held);
         }
     }
 
@@ -139,7 +166,10 @@ impl DispatchActor {
     }
 
     /// Looks through the cells that the radius can touch; past a third of the globe, through all.
-    fn nearby(&self, ask: &Nearby) -> Vec<OpenDelivery> {
+    fn nearby(&self, ask: &Nearby) -> Option<Vec<OpenDelivery>> {
+        if !self.complete {
+            return None;
+        }
         let within = |order: &Arc<Order>| {
             let distance_m = ask.around.metres_to(order.placement.destination.point);
             (distance_m <= ask.radius_m).then(|| OpenDelivery { order: order.clone(), distance_m })
@@ -156,11 +186,14 @@ impl DispatchActor {
         };
         found.sort_by(|a, b| a.distance_m.total_cmp(&b.distance_m));
         found.truncate(ask.limit.min(MOST_NEARBY));
-        found
+        Some(found)
     }
 
     /// Of those on duty, whoever carries least; the nearest to the store first comes with more than one machine.
     fn free_rider(&self, store: StoreId) -> Option<RiderId> {
+        if !self.complete {
+            return None;
+        }
         let held = |rider: &RiderId| self.held.get(&rider.stream()).copied().unwrap_or(0);
         self.riders
             .riders_of(store)
@@ -217,6 +250,7 @@ impl Supervised for DispatchActor {
             cells: BTreeMap::new(),
             presence: HashMap::new(),
             held: HashMap::new(),
+            complete: false,
         }
     }
 }
@@ -225,11 +259,9 @@ impl Handler<Admitted<Fold>> for DispatchActor {
     type Result = ();
 
     fn handle(&mut self, asked: Admitted<Fold>, _: &mut Context<Self>) {
-        let Some((Fold(news), reply)) = asked.start() else { return };
+        let Some((fold, reply)) = asked.start() else { return };
         crate::crash::fail("dispatch.fold");
-        for news in &news {
-            self.fold(news);
-        }
+        self.fold(&fold);
         self.life.part().progressed();
         reply.send(());
     }
@@ -270,5 +302,62 @@ impl Handler<Admitted<Nearby>> for DispatchActor {
         let Some((ask, reply)) = asked.start() else { return };
         let found = self.nearby(&ask);
         reply.send(found);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::order::testing::{self, NOON, ORDER, rider_id};
+    use crate::order::{Preset, replay};
+
+    struct One;
+
+    impl StoreRiders for One {
+        fn riders_of(&self, _: StoreId) -> Vec<RiderId> {
+            vec![rider_id()]
+        }
+    }
+
+    const POLICY: MailboxPolicy =
+        MailboxPolicy { name: "dispatch", capacity: 10, reply_timeout: std::time::Duration::from_secs(5) };
+
+    fn offered() -> Arc<Order> {
+        let events = testing::until(Preset::FoodDelivery, "delivery_offered");
+        replay(ORDER, None, events.iter().map(|event| (event, NOON))).unwrap().unwrap()
+    }
+
+    async fn nearby(board: &Door<Guarded<DispatchActor>>) -> Option<Vec<OrderId>> {
+        let around = offered().placement.destination.point;
+        let found = board.mailbox::<Nearby>().ask(Nearby { around, radius_m: 1_000.0, limit: 10 }).await.unwrap();
+        found.map(|found| found.iter().map(|open| open.order.id).collect())
+    }
+
+    #[actix::test]
+    async fn nobody_is_answered_from_a_board_that_is_not_complete() {
+        let (board, _boards) = DispatchActor::open(Arc::new(One), 1, POLICY, &Supervision::default());
+        let fold = async |fold| board.mailbox::<Fold>().ask(fold).await.unwrap();
+        let free = async || {
+            let find = FindRider { store: offered().placement.store.id, order: ORDER };
+            board.mailbox::<FindRider>().ask(find).await.unwrap()
+        };
+        let presence = Presence { available: true, location: offered().placement.destination.point };
+        board.mailbox().ask(NotePresence { rider: rider_id(), presence }).await.unwrap();
+        let order = || Fold::News(vec![News::Order { before: None, events: [].into(), after: offered() }]);
+        assert_eq!((nearby(&board).await, free().await), (None, None), "nothing was read yet");
+
+        fold(order()).await;
+        assert_eq!(nearby(&board).await, None, "there may be more");
+        fold(Fold::Complete).await;
+        assert_eq!((nearby(&board).await, free().await), (Some(vec![ORDER]), Some(rider_id())));
+        fold(Fold::Held(vec![(rider_id().stream(), 1)])).await;
+        assert_eq!(free().await, None, "their hands are full");
+
+        fold(Fold::Anew).await;
+        assert_eq!((nearby(&board).await, free().await), (None, None), "it is read once more");
+        fold(Fold::Complete).await;
+        assert_eq!((nearby(&board).await, free().await), (Some(vec![]), Some(rider_id())), "without what was before");
     }
 }

@@ -11,7 +11,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::ledger::Book;
+use super::health::Health;
+use super::ledger::{Book, BookError, go_on};
 use super::order::read;
 use super::tail::{Entry, FellBehind, News, Tail};
 use crate::order::{Order, OrderId, RiderBook, Stock, StoreId, Timestamp, replay};
@@ -19,6 +20,9 @@ use crate::store::{Cursor, DbError, Readers, Recorded, StreamId, StreamKind};
 
 /// How many states are remembered while reading from disk, so that each event need not fold its stream anew.
 const REMEMBERED: usize = 10_000;
+
+/// The same of stores' stocks, of which one may take a hundred kilobytes.
+const REMEMBERED_STOCKS: usize = 500;
 
 /// A reader's place in the journal.
 pub struct Follower {
@@ -31,6 +35,7 @@ pub struct Follower {
     /// Which of the times that readers were sent to disk was the last one heeded.
     sent_to_disk: u64,
     states: States,
+    health: Health,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +50,18 @@ pub enum FollowError {
 impl Follower {
     pub fn new(tail: Tail, readers: Readers, cursor: Cursor) -> Self {
         let news = tail.news();
-        Self { tail, news, readers, cursor, next: None, sent_to_disk: 0, states: States::default() }
+        let (states, health) = (States::default(), Health::default());
+        Self { tail, news, readers, cursor, next: None, sent_to_disk: 0, states, health }
+    }
+
+    /// Lets others see whether it goes on.
+    pub(super) fn seen_by(self, health: Health) -> Self {
+        Self { health, ..self }
+    }
+
+    /// Of whoever does something with what is handed out here, and cannot.
+    pub(super) fn health(&mut self) -> &mut Health {
+        &mut self.health
     }
 
     /// What has been handed out so far.
@@ -70,6 +86,15 @@ impl Follower {
 
     /// What is there already; nothing if the reader is at the end.
     pub async fn now(&mut self, limit: usize) -> Result<Vec<Arc<Entry>>, FollowError> {
+        let outcome = self.read(limit).await;
+        match &outcome {
+            Ok(_) => self.health.goes_on(),
+            Err(error) => drop(self.health.stalls(error)),
+        }
+        outcome
+    }
+
+    async fn read(&mut self, limit: usize) -> Result<Vec<Arc<Entry>>, FollowError> {
         loop {
             let sent = self.tail.times_sent_to_disk();
             if sent != self.sent_to_disk {
@@ -234,6 +259,12 @@ impl States {
         if self.orders.len() > REMEMBERED {
             self.orders.clear();
         }
+        if self.stocks.len() > REMEMBERED_STOCKS {
+            self.stocks.clear();
+        }
+        if self.riders.len() > REMEMBERED {
+            self.riders.clear();
+        }
         let unreadable = |what: String| FollowError::Unreadable { stream: row.stream, position: row.position, what };
         let news = match row.stream.kind {
             StreamKind::Order => self.order_news(row, readers).await?.map_err(unreadable)?,
@@ -294,7 +325,7 @@ impl States {
     }
 }
 
-/// The book after `row`: by that row alone if it is the next one, else by all that are missing.
+/// The book after `row`, wherever it stood before.
 async fn turn_page<B: Book>(
     mut book: B,
     row: &Recorded,
@@ -303,25 +334,19 @@ async fn turn_page<B: Book>(
     if book.version() >= row.version {
         book = B::default();
     }
-    let missing = if book.version() + 1 == row.version {
-        vec![row.clone()]
-    } else {
-        readers.stream_page(row.stream, book.version(), (row.version - book.version()) as usize).await?
+    let before = match go_on(book, readers, row.stream, Some(row.version - 1)).await {
+        Ok(read) => read.book,
+        Err(BookError::Db(error)) => return Err(error),
+        Err(BookError::Unreadable { what, .. }) => return Ok(Err(what)),
     };
-    let mut last = None;
-    for row in &missing {
-        let event = match B::read(row) {
-            Ok(event) => event,
-            Err(error) => return Ok(Err(error.to_string())),
-        };
-        book = match book.after(&event) {
-            Ok(book) => book,
-            Err(error) => return Ok(Err(error.to_string())),
-        };
-        last = Some(event);
+    if before.version() + 1 != row.version {
+        return Ok(Err("an event that its own stream does not have".to_owned()));
     }
-    let Some(event) = last else { return Ok(Err("an event that its own stream does not have".to_owned())) };
-    Ok(Ok((book, event)))
+    let event = match B::read(row) {
+        Ok(event) => event,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    Ok(before.after(&event).map(|book| (book, event)).map_err(|error| error.to_string()))
 }
 
 fn fold_order(id: OrderId, history: &[Recorded]) -> Result<Option<Arc<Order>>, String> {

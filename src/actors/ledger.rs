@@ -6,25 +6,27 @@
 //! to what stands, and those that were decided on the state that did not come about are decided again. Only if the
 //! outcome of one is unknown, all of the state is thrown away and read again.
 
+mod reading;
+mod snapshots;
+
 use std::sync::Arc;
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use futures_util::future::join_all;
 
 use super::clock::Clock;
-use super::journal::{self, Settle, Write, WriteError};
+use super::journal::{self, Between, Settle, Write, WriteError};
 use super::mailbox::{Admitted, Mailbox, Refusal, Reply};
 use super::registry::{Lifeline, Resident};
 use super::tail::News;
-use crate::order::{CommandId, IllegalEvent, Timestamp, UnreadableEvent};
+use crate::order::{BadSnapshot, CommandId, IllegalEvent, Timestamp, UnreadableEvent};
 use crate::store::{AnswerKey, Append, Committed, Due, NewEvent, NotAppended, Readers, Recorded, Shard, StreamId};
+
+pub(super) use self::reading::{BookError, Read, go_on, read_book};
 
 /// How many entries are decided and appended together: with the journal's group this bounds what one store can
 /// take of a commit.
 const TOGETHER: usize = 128;
-
-/// How many rows of a long book are read at a time.
-const PAGE: usize = 2_000;
 
 /// How often an entry is decided at most. Each time someone else's append to the stream came first, and nobody else
 /// writes in a book but a writer that was replaced.
@@ -49,6 +51,11 @@ pub trait Book: Clone + Default + Send + Sync + Unpin + 'static {
     fn read(row: &Recorded) -> Result<Self::Event, UnreadableEvent>;
     fn written(event: &Self::Event) -> NewEvent;
     fn news(id: &Self::Id, event: Self::Event, after: &Self) -> News;
+    /// As JSON.
+    fn snapshot(&self) -> String;
+    fn of_snapshot(text: &str) -> Result<Self, BadSnapshot>;
+    /// How many things a snapshot lists.
+    fn parts(&self) -> usize;
 }
 
 /// What all books share.
@@ -57,6 +64,8 @@ pub struct LedgerWorld {
     pub clock: Clock,
     pub journal: Mailbox<Write>,
     pub settle: Mailbox<Settle>,
+    /// For snapshots.
+    pub between: Mailbox<Between>,
     pub readers: Readers,
     /// How many deliveries a rider holds at most.
     pub rider_capacity: usize,
@@ -107,6 +116,8 @@ pub struct LedgerActor<B: Book> {
     pub(super) book: Arc<B>,
     waiting: Vec<Waiting<B>>,
     writing: bool,
+    /// The version of the last snapshot that was taken, or tried to be. None while one is being written.
+    snapshot: Option<u32>,
 }
 
 impl<B: Book> Resident for LedgerActor<B> {
@@ -117,7 +128,8 @@ impl<B: Book> Resident for LedgerActor<B> {
     const NAME: &'static str = B::NAME;
 
     fn settle_in(id: B::Id, _: Option<()>, world: &LedgerWorld, lifeline: Lifeline<B::Id>) -> Self {
-        Self { id, world: world.clone(), lifeline, book: Arc::default(), waiting: Vec::new(), writing: false }
+        let (world, waiting) = (world.clone(), Vec::new());
+        Self { id, world, lifeline, book: Arc::default(), waiting, writing: false, snapshot: Some(0) }
     }
 }
 
@@ -126,40 +138,15 @@ impl<B: Book> Actor for LedgerActor<B> {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         let (readers, stream) = (self.world.readers.clone(), B::stream(&self.id));
-        ctx.wait(async move { read_on(&readers, stream, B::default()).await }.into_actor(self).map(
+        ctx.wait(async move { read_book::<B>(&readers, stream, None).await }.into_actor(self).map(
             |book, actor, ctx| {
-                match book {
-                    Ok(book) => {
-                        actor.book = Arc::new(book);
-                        actor.leave_if_empty();
-                    }
-                    Err(BookError::Unreachable) => ctx.stop(), // The registry starts another one after a pause.
-                    Err(BookError::Bad(what)) => panic!("the book of {} {} cannot be read: {what}", B::NAME, actor.id),
+                if let Some(Read { book, since }) = actor.readable(book, ctx) {
+                    (actor.book, actor.snapshot) = (Arc::new(book), Some(since));
+                    actor.take_snapshot(ctx);
+                    actor.leave_if_empty();
                 }
             },
         ));
-    }
-}
-
-enum BookError {
-    Unreachable,
-    Bad(String),
-}
-
-/// What the journal has of the book beyond this.
-async fn read_on<B: Book>(readers: &Readers, stream: StreamId, mut book: B) -> Result<B, BookError> {
-    loop {
-        let page = readers.stream_page(stream, book.version(), PAGE).await.map_err(|error| {
-            tracing::warn!(kind = B::NAME, %error, "cannot read a book; trying again");
-            BookError::Unreachable
-        })?;
-        for row in &page {
-            let event = B::read(row).map_err(|error| BookError::Bad(error.to_string()))?;
-            book = book.after(&event).map_err(|error| BookError::Bad(error.to_string()))?;
-        }
-        if page.len() < PAGE {
-            return Ok(book);
-        }
     }
 }
 
@@ -261,22 +248,32 @@ impl<B: Book> LedgerActor<B> {
             actor.tell(settled);
             actor.writing = false;
             actor.go_on(ctx);
+            actor.take_snapshot(ctx);
         }));
+    }
+
+    /// A book that was read. Without one this actor ends, and the registry starts another one after a pause.
+    fn readable(&self, read: Result<Read<B>, BookError>, ctx: &mut Context<Self>) -> Option<Read<B>> {
+        match read {
+            Ok(read) => Some(read),
+            Err(BookError::Db(error)) => {
+                tracing::warn!(kind = B::NAME, %error, "cannot read a book; trying again");
+                ctx.stop();
+                None
+            }
+            Err(BookError::Unreadable { what, .. }) => {
+                panic!("the book of {} {} cannot be read: {what}", B::NAME, self.id)
+            }
+        }
     }
 
     /// Not all of a group stand: the book is what the journal has, and nobody is told before it was read.
     fn read_on(&mut self, settled: Vec<Settled<B>>, ctx: &mut Context<Self>) {
         let (readers, stream, book) = (self.world.readers.clone(), B::stream(&self.id), B::clone(&self.book));
-        let reading = async move { read_on(&readers, stream, book).await };
+        let reading = async move { go_on(book, &readers, stream, None).await };
         ctx.wait(reading.into_actor(self).map(|book, actor, ctx| {
-            let book = match book {
-                Ok(book) => book,
-                Err(BookError::Unreachable) => {
-                    // Whoever is not told here is told so by the end of this actor, and asks again.
-                    return ctx.stop();
-                }
-                Err(BookError::Bad(what)) => panic!("the book of {} {} cannot be read: {what}", B::NAME, actor.id),
-            };
+            // Whoever is not told here is told so by the end of this actor, and asks again.
+            let Some(Read { book, .. }) = actor.readable(book, ctx) else { return };
             actor.book = Arc::new(book);
             let unknown = settled.iter().any(|(_, fate)| matches!(fate, Fate::Unknown));
             let (again, settled): (Vec<_>, Vec<_>) = settled.into_iter().partition(|(_, fate)| fate.is_provisional());

@@ -21,6 +21,7 @@ struct Shop {
     stock: Mailbox<To<StoreActor, KeepStock>>,
     book: Mailbox<To<StoreActor, ReadBook<Stock>>>,
     faults: Mailbox<crate::actors::journal::Between>,
+    readers: Readers,
     _data: tempfile::TempDir,
 }
 
@@ -30,13 +31,19 @@ impl Shop {
         let place = DataPlace::Directory(data.path().to_owned());
         let Engine { writer, readers, .. } = Engine::open(&place).await.unwrap();
         let journal = JournalActor::of_test(writer);
-        let (clock, writes) = (Clock::default(), journal.mailbox());
-        let world = LedgerWorld { clock, journal: writes, settle: journal.mailbox(), readers, rider_capacity: 3 };
+        let world = LedgerWorld {
+            clock: Clock::default(),
+            journal: journal.mailbox(),
+            settle: journal.mailbox(),
+            between: journal.mailbox(),
+            readers: readers.clone(),
+            rider_capacity: 3,
+        };
         let after = Duration::from_millis(1);
         let residency =
             Residency { door: POLICY, resident: POLICY, idle_after: after, finished_after: after, most: 100 };
         let registry = Registry::<StoreActor>::open(world, residency);
-        Self { stock: registry.mailbox(), book: registry.mailbox(), faults: journal.mailbox(), _data: data }
+        Self { stock: registry.mailbox(), book: registry.mailbox(), faults: journal.mailbox(), readers, _data: data }
     }
 
     async fn enter(&self, command: StockCommand) -> Result<Entered<Stock>, EnterError<StockRefusal>> {
@@ -136,4 +143,22 @@ async fn a_lost_commit_leaves_the_book_as_the_journal_has_it() {
     shop.enter(reserve(1)).await.unwrap();
     shop.enter(reserve(1)).await.unwrap();
     assert_eq!(shop.level().await, (9, 1), "one order, one reservation");
+}
+
+#[actix::test]
+async fn a_book_that_grows_is_snapshotted_beside_its_entries() {
+    let shop = Shop::new().await;
+    shop.enter(StockCommand::SetLevel { item: SOUP, available: Some(10_000) }).await.unwrap();
+    for round in 0..11 {
+        let orders = (0..100).map(|n| shop.enter(reserve(round * 100 + n)));
+        assert!(join_all(orders).await.iter().all(Result::is_ok));
+    }
+    let stream = StreamId::stock(STORE);
+    let kept = async || shop.readers.snapshot(stream, u32::MAX).await.unwrap();
+    crate::actors::probe::until("there is a snapshot", async || kept().await.is_some()).await;
+
+    let Ok(Read { book, since }) = read_book::<Stock>(&shop.readers, stream, None).await else { panic!("it folds") };
+    assert!((1_000..1_101).contains(&since), "{since}");
+    assert_eq!(book.level(SOUP).map(|level| level.available), Some(10_000 - 1_100));
+    assert_eq!(book.version(), 1_101);
 }

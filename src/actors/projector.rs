@@ -124,6 +124,7 @@ impl Projector {
     async fn write_at_last(&mut self, entries: &[Arc<Entry>]) {
         while let Err(error) = self.write(entries).await {
             tracing::error!(%error, "the views cannot be written; trying again");
+            self.follower.health().stalls(&error);
             tokio::time::sleep(LONGEST_PAUSE).await;
         }
     }

@@ -17,6 +17,7 @@ use super::deadlines::Deadlines;
 use super::dispatch::Fold;
 use super::feed::{Feed, Hub};
 use super::follow::{Follower, compare_with_journal};
+use super::health::ReaderHealth;
 use super::housekeeping;
 use super::mailbox::Mailbox;
 use super::notifier::Notifier;
@@ -26,9 +27,16 @@ use super::rebuild::{HandOver, Rebuilder, ViewRebuild};
 use super::registry::{To, Wake};
 use super::supervision::PartThread;
 use super::tail::Tail;
-use super::wake::wake_open_orders;
-use super::world::Pace;
+use super::wake::{OpenOrders, wake_open_orders};
 use crate::store::{Cursor, DbError, Reader, Readers, Views};
+
+/// By these names the readers are supervised, and seen by operators.
+const DEADLINES: &str = "deadlines";
+const PROJECTOR: &str = "projector";
+const NOTIFIER: &str = "notifier";
+const FEED: &str = "feed";
+const BOARD: &str = "board";
+const WAKING: &str = "waking";
 
 /// What the readers read, and whom they tell.
 #[derive(Clone)]
@@ -46,6 +54,7 @@ pub(super) struct Reading {
     pub(super) wake_concurrency: usize,
     /// Watchers of the feed that read what they missed at a time.
     pub(super) replays: usize,
+    pub(super) health: ReaderHealth,
 }
 
 impl Reading {
@@ -80,28 +89,28 @@ impl Reading {
         Ok((hub, shown, rebuild))
     }
 
-    fn follow(&self, cursor: Cursor) -> Follower {
-        Follower::new(self.tail.clone(), self.readers.clone(), cursor)
+    fn follow(&self, name: &'static str, cursor: Cursor) -> Follower {
+        Follower::new(self.tail.clone(), self.readers.clone(), cursor).seen_by(self.health.of(name))
     }
 
     /// Follows from where that reader's work is saved.
-    async fn follow_on(&self, reader: Reader) -> Follower {
-        self.follow(at_last("a cursor", || self.views.cursor(reader)).await)
+    async fn follow_on(&self, name: &'static str, reader: Reader) -> Follower {
+        self.follow(name, self.at_last(name, || self.views.cursor(reader)).await)
     }
 
     async fn deadlines(&self) -> Result<Deadlines, DbError> {
         let head = self.readers.head().await?;
-        Deadlines::load(&self.readers, self.follow(head), self.clock.clone(), self.execute.clone()).await
+        Deadlines::load(&self.readers, self.follow(DEADLINES, head), self.clock.clone(), self.execute.clone()).await
     }
 
     fn keep_deadlines(&self, thread: &PartThread, first: Deadlines) {
         let (reading, mut first) = (self.clone(), Some(first));
-        thread.keep("deadlines", move |part| {
+        thread.keep(DEADLINES, move |part| {
             let (reading, first) = (reading.clone(), first.take());
             async move {
                 let deadlines = match first {
                     Some(first) => first,
-                    None => at_last("the deadlines", || reading.deadlines()).await,
+                    None => reading.at_last(DEADLINES, || reading.deadlines()).await,
                 };
                 deadlines.run(part).await;
             }
@@ -110,11 +119,11 @@ impl Reading {
 
     fn keep_projector(&self, thread: &PartThread, progress: watch::Sender<Cursor>, rebuilds: mpsc::Receiver<HandOver>) {
         let (reading, rebuilds) = (self.clone(), Arc::new(Mutex::new(rebuilds)));
-        thread.keep("projector", move |part| {
+        thread.keep(PROJECTOR, move |part| {
             let (reading, progress, rebuilds) = (reading.clone(), progress.clone(), rebuilds.clone());
             async move {
                 let mut rebuilds = rebuilds.lock().await;
-                let follower = reading.follow_on(Reader::OrderView).await;
+                let follower = reading.follow_on(PROJECTOR, Reader::OrderView).await;
                 Projector::new(follower, reading.views, progress).run(&mut rebuilds, part).await;
             }
         });
@@ -122,10 +131,10 @@ impl Reading {
 
     fn keep_notifier(&self, thread: &PartThread) {
         let reading = self.clone();
-        thread.keep("notifier", move |part| {
+        thread.keep(NOTIFIER, move |part| {
             let reading = reading.clone();
             async move {
-                let follower = reading.follow_on(Reader::Messages).await;
+                let follower = reading.follow_on(NOTIFIER, Reader::Messages).await;
                 Notifier::new(follower, reading.views).run(part).await;
             }
         });
@@ -133,25 +142,31 @@ impl Reading {
 
     fn keep_feed(&self, thread: &PartThread, hub: Hub) {
         let reading = self.clone();
-        thread.keep("feed", move |part| {
-            let follower = reading.follow(hub.cursor());
+        thread.keep(FEED, move |part| {
+            let follower = reading.follow(FEED, hub.cursor());
             Feed::new(follower, hub.clone()).run(part)
         });
     }
 
     fn keep_board(&self, thread: &PartThread) {
         let reading = self.clone();
-        thread.keep("board", move |part| {
+        thread.keep(BOARD, move |part| {
             let reading = reading.clone();
             async move {
                 let mut boards = reading.boards.clone();
                 loop {
                     boards.mark_unchanged();
-                    let follower = reading.follow_on(Reader::OrderView).await;
-                    let (readers, views, fold) =
-                        (reading.readers.clone(), reading.views.clone(), reading.board.clone());
+                    // Taken first: what is committed while the rest is read comes as news.
+                    let head = reading.at_last(BOARD, || reading.readers.head()).await;
+                    let board = Board {
+                        follower: reading.follow(BOARD, head),
+                        open: OpenOrders::new(reading.readers.clone(), reading.health.of(BOARD)),
+                        readers: reading.readers.clone(),
+                        health: reading.health.of(BOARD),
+                        fold: reading.board.clone(),
+                    };
                     tokio::select! {
-                        () = (Board { follower, readers, views, fold }).run(part.clone()) => return,
+                        () = board.run(part.clone()) => return,
                         Ok(()) = boards.changed() => {}
                     }
                 }
@@ -160,12 +175,13 @@ impl Reading {
     }
 
     fn keep_waking(&self, thread: &PartThread) {
-        let (readers, wake, at_once) = (self.readers.clone(), self.wake.clone(), self.wake_concurrency);
-        thread.keep("waking", move |_| {
-            let (readers, wake) = (readers.clone(), wake.clone());
+        let (reading, at_once) = (self.clone(), self.wake_concurrency);
+        thread.keep(WAKING, move |_| {
+            let reading = reading.clone();
             async move {
                 let started = Instant::now();
-                let orders = wake_open_orders(&readers, &wake, at_once).await;
+                let open = OpenOrders::new(reading.readers.clone(), reading.health.of(WAKING));
+                let orders = wake_open_orders(open, &reading.wake, at_once).await;
                 let took_ms = started.elapsed().as_millis() as u64;
                 if orders > 0 {
                     tracing::info!(orders, took_ms, "open orders are awake");
@@ -174,25 +190,23 @@ impl Reading {
             }
         });
     }
-}
 
-/// The pauses between tries to read what a reader begins with.
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
-const LONGEST_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
-
-/// Reads until it succeeds.
-async fn at_last<T, F>(what: &'static str, read: impl Fn() -> F) -> T
-where
-    F: Future<Output = Result<T, DbError>>,
-{
-    let mut tries = 0;
-    loop {
-        match read().await {
-            Ok(found) => return found,
-            Err(error) => {
-                tracing::error!(what, %error, "a reader cannot begin; trying again");
-                tokio::time::sleep(Pace::pause(PAUSE, LONGEST_PAUSE, tries)).await;
-                tries = tries.saturating_add(1);
+    /// Reads what that reader begins with, until it succeeds.
+    async fn at_last<T, F>(&self, name: &'static str, read: impl Fn() -> F) -> T
+    where
+        F: Future<Output = Result<T, DbError>>,
+    {
+        let mut health = self.health.of(name);
+        loop {
+            match read().await {
+                Ok(found) => {
+                    health.goes_on();
+                    return found;
+                }
+                Err(error) => {
+                    tracing::error!(reader = name, %error, "a reader cannot begin; trying again");
+                    tokio::time::sleep(health.stalls(&error)).await;
+                }
             }
         }
     }

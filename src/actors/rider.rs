@@ -4,7 +4,8 @@ use super::ledger::{Book, Enter, LedgerActor, LedgerWorld};
 use super::store::wish_id;
 use super::tail::News;
 use crate::order::{
-    CommandName, IllegalEvent, Order, RiderBook, RiderCommand, RiderEvent, RiderFull, RiderId, UnreadableEvent,
+    BadSnapshot, CommandName, IllegalEvent, Order, RiderBook, RiderCommand, RiderEvent, RiderFull, RiderId,
+    UnreadableEvent,
 };
 use crate::store::{NewEvent, Recorded, Shard, StreamId};
 
@@ -59,5 +60,17 @@ impl Book for RiderBook {
 
     fn news(id: &RiderId, event: RiderEvent, after: &Self) -> News {
         News::Rider { rider: id.stream(), event, held: after.held().len() }
+    }
+
+    fn snapshot(&self) -> String {
+        RiderBook::snapshot(self)
+    }
+
+    fn of_snapshot(text: &str) -> Result<Self, BadSnapshot> {
+        RiderBook::of_snapshot(text)
+    }
+
+    fn parts(&self) -> usize {
+        self.held().len()
     }
 }

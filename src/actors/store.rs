@@ -10,8 +10,8 @@ use super::ledger::{Book, Enter, LedgerActor, LedgerWorld};
 use super::mailbox::Admitted;
 use super::tail::News;
 use crate::order::{
-    CommandId, CommandName, IllegalEvent, Order, OrderId, Stock, StockCommand, StockEvent, StockRefusal, StoreId,
-    UnreadableEvent,
+    BadSnapshot, CommandId, CommandName, IllegalEvent, Order, OrderId, Stock, StockCommand, StockEvent, StockRefusal,
+    StoreId, UnreadableEvent,
 };
 use crate::store::{NewEvent, Recorded, Shard, StreamId};
 
@@ -60,6 +60,18 @@ impl Book for Stock {
     fn news(id: &StoreId, event: StockEvent, after: &Self) -> News {
         let levels = event.items().map(|item| (item, after.level(item))).collect();
         News::Stock { store: *id, event, levels }
+    }
+
+    fn snapshot(&self) -> String {
+        Stock::snapshot(self)
+    }
+
+    fn of_snapshot(text: &str) -> Result<Self, BadSnapshot> {
+        Stock::of_snapshot(text)
+    }
+
+    fn parts(&self) -> usize {
+        Stock::parts(self)
     }
 }
 

@@ -16,9 +16,10 @@ use super::clock::Clock;
 use super::dispatch::{DispatchActor, FindRider, Nearby, NotePresence, PresenceOf};
 use super::feed::Hub;
 use super::follow::FollowError;
+use super::health::ReaderHealth;
 use super::journal::{Between, Commits, JournalActor, Settle, Write, WriteReport};
 use super::kafka_bridge::{Bridge, Mirror};
-use super::ledger::{LedgerWorld, ReadBook};
+use super::ledger::{BookError, LedgerWorld, ReadBook, read_book};
 use super::mailbox::{Door, Mailbox, MailboxLoad, MailboxPolicy};
 use super::order::OrderActor;
 use super::orders::Orders;
@@ -34,7 +35,7 @@ use super::supervision::{Guarded, LEAVE_WITHIN, PartThread, Supervision};
 use super::tail::Tail;
 use super::world::{Pace, Reach, World};
 use crate::config::{self, Config};
-use crate::order::{RiderBook, Stock, StockEvent, StoreId};
+use crate::order::{RiderBook, Stock, StoreId};
 use crate::providers::payment::Sandbox;
 use crate::store::{Engine, Readers, StreamId, Views};
 
@@ -85,6 +86,7 @@ pub struct Operations {
     pub riders: Mailbox<TakeCensus>,
     pub pause_stores: Mailbox<Pause>,
     pub views: ViewRebuild,
+    pub readers: ReaderHealth,
     pub pardon_order: Mailbox<Pardon<OrderActor>>,
     pub pardon_store: Mailbox<Pardon<StoreActor>>,
     pub pardon_rider: Mailbox<Pardon<RiderActor>>,
@@ -140,6 +142,7 @@ pub async fn start(
         config: config.clone(),
         journal: journal.mailbox(),
         settle: journal.mailbox(),
+        between: journal.mailbox(),
         readers: readers.clone(),
         clock: clock.clone(),
         sandbox: sandbox.clone(),
@@ -162,6 +165,7 @@ pub async fn start(
         mirror = Some(bridge(config, &thread, &tail, &readers, &views, &clock).await?);
         threads.bridge = Some((thread, config.kafka.flush_within_ms.duration() + LEAVE_WITHIN));
     }
+    let health = ReaderHealth::default();
     let reading = Reading {
         tail,
         readers: readers.clone(),
@@ -175,6 +179,7 @@ pub async fn start(
         wake_concurrency: config.orders.wake_concurrency,
         // The other half of the connections is for those who read one order.
         replays: config.database.readers / 2,
+        health: health.clone(),
     };
     let (feed, progress, rebuild) = reading.start(&threads.readers).await?;
     let loads = vec![journal.load(), doors.orders.load(), doors.stores.load(), doors.riders.load()];
@@ -197,6 +202,7 @@ pub async fn start(
             riders: doors.riders.mailbox(),
             pause_stores: doors.stores.mailbox(),
             views: rebuild,
+            readers: health,
             pardon_order: doors.orders.mailbox(),
             pardon_store: doors.stores.mailbox(),
             pardon_rider: doors.riders.mailbox(),
@@ -237,6 +243,7 @@ struct Opening {
     config: Config,
     journal: Mailbox<Write>,
     settle: Mailbox<Settle>,
+    between: Mailbox<Between>,
     readers: Readers,
     clock: Clock,
     sandbox: Arc<Sandbox>,
@@ -247,7 +254,7 @@ struct Opening {
 impl Opening {
     /// On the orders' own thread: residents live where their registry does.
     fn open(self) -> Doors {
-        let Opening { config, journal, settle, readers, clock, sandbox, stores, parts } = self;
+        let Opening { config, journal, settle, between, readers, clock, sandbox, stores, parts } = self;
         let boxes = &config.mailboxes;
         let idle_after = config.orders.idle_after_s.duration();
         let registry = |name, resident: MailboxPolicy, most| Residency {
@@ -261,6 +268,7 @@ impl Opening {
             clock: clock.clone(),
             journal: journal.clone(),
             settle: settle.clone(),
+            between,
             readers: readers.clone(),
             rider_capacity: config.orders.rider_capacity,
         };
@@ -306,21 +314,13 @@ impl System {
     /// A store's stock as it stood at a version of its book.
     pub async fn stock_at(&self, store: StoreId, version: u32) -> Result<Stock, FollowError> {
         let stream = StreamId::stock(store);
-        let mut stock = Stock::default();
-        while stock.version() < version {
-            let wanted = (version - stock.version()).min(2_000) as usize;
-            let page = self.readers.stream_page(stream, stock.version(), wanted).await?;
-            let unreadable = |position, what: String| FollowError::Unreadable { stream, position, what };
-            if page.is_empty() {
-                break;
-            }
-            for row in page {
-                let event = StockEvent::read(&row.name, &row.data);
-                let event = event.map_err(|error| unreadable(row.position, error.to_string()))?;
-                stock = stock.after(&event).map_err(|error| unreadable(row.position, error.to_string()))?;
+        match read_book(&self.readers, stream, Some(version)).await {
+            Ok(read) => Ok(read.book),
+            Err(BookError::Db(error)) => Err(error.into()),
+            Err(BookError::Unreadable { position, what, .. }) => {
+                Err(FollowError::Unreadable { stream, position, what })
             }
         }
-        Ok(stock)
     }
 }
 

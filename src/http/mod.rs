@@ -109,6 +109,7 @@ routes! {
     "/v1/operations/attention"                          => { GET lists::attention }
     "/v1/operations/dead-letters"                       => { GET operations::dead_letters }
     "/v1/operations/store-management"                   => { PUT operations::store_management }
+    "/v1/operations/readers"                            => { GET views::readers }
     "/v1/operations/views"                              => { GET views::read }
     "/v1/operations/views/rebuild"                      => { POST views::rebuild }
     "/v1/operations/sandbox"                            => { PUT operations::sandbox }

@@ -75,7 +75,8 @@ impl DeliveryBody {
 
 /// Open deliveries whose customer is near a place, the nearest first.
 #[utoipa::path(get, path = "/v1/deliveries", tag = "riders", params(DeliverySearch),
-    responses((status = 200, description = "Deliveries to take", body = Object)))]
+    responses((status = 200, description = "Deliveries to take", body = Object),
+        (status = 503, description = "After a start they are not all known yet: repeat after Retry-After", body = Object)))]
 pub(super) async fn deliveries(
     caller: Caller,
     system: web::Data<System>,
@@ -86,6 +87,9 @@ pub(super) async fn deliveries(
     let near = near.ok_or_else(|| ApiError::new(Code::MissingField).detail("near is needed"))?;
     let limit = super::lists::limit(search.0.limit)?.min(MOST_NEARBY);
     let found = system.riders.nearby.ask(Nearby { around: near.around, radius_m: near.radius_m, limit }).await?;
+    let found = found.ok_or_else(|| {
+        ApiError::new(Code::ServiceUnavailable).detail("the open deliveries are still being read from the journal")
+    })?;
     let items = found.iter().map(|OpenDelivery { order, distance_m }| DeliveryBody::of(order, Some(*distance_m)));
     Ok(HttpResponse::Ok().json(Listing { items: items.collect(), next_cursor: None }))
 }

@@ -1,11 +1,11 @@
-//! The list views as operators see them: how far they are, and making them anew.
+//! The readers of the journal as operators see them: who goes on, and how the making anew of the lists goes.
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::{Caller, Role};
-use crate::actors::{Rebuilt, System};
+use crate::actors::{Rebuilt, Stall, System};
 
 use super::error::ApiError;
 
@@ -81,4 +81,38 @@ pub(super) async fn rebuild(caller: Caller, system: web::Data<System>) -> Result
     caller.must_be(&[Role::Admin])?;
     system.operations.views.begin();
     Ok(HttpResponse::Accepted().json(body(&system)))
+}
+
+#[derive(Serialize, ToSchema)]
+struct ReaderBody {
+    reader: &'static str,
+    /// What it has been trying in vain; null while it goes on
+    stalled: Option<StallBody>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct StallBody {
+    for_ms: u64,
+    tries: u32,
+    /// Of the last try
+    error: String,
+}
+
+impl StallBody {
+    fn of(stall: &Stall) -> Self {
+        let for_ms = u64::try_from(stall.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Self { for_ms, tries: stall.tries, error: stall.error.to_string() }
+    }
+}
+
+/// Whether the readers of the journal go on: lists, messages, feeds, deadlines, the riders' board. What a stalled one makes
+/// stands still; orders are taken all the same.
+#[utoipa::path(get, path = "/v1/operations/readers", tag = "operations",
+    responses((status = 200, description = "All readers", body = Object)))]
+pub(super) async fn readers(caller: Caller, system: web::Data<System>) -> Result<HttpResponse, ApiError> {
+    caller.must_be(&[Role::Admin])?;
+    let all = system.operations.readers.all();
+    let items: Vec<_> =
+        all.iter().map(|(reader, stall)| ReaderBody { reader, stalled: stall.as_ref().map(StallBody::of) }).collect();
+    Ok(HttpResponse::Ok().json(serde_json::json!({ "items": items })))
 }

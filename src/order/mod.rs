@@ -32,6 +32,7 @@ mod prepare;
 mod public_event;
 mod rejection;
 mod rider;
+mod snapshot;
 mod stock;
 mod stock_event;
 #[cfg(test)]
@@ -63,6 +64,7 @@ pub use policy_spec::{Overrides, PolicySpec};
 pub use public_event::{Attributes, ENVELOPE_AT_MOST, PublicEvent, kind};
 pub use rejection::Rejection;
 pub use rider::{DEFAULT_CAPACITY, RiderBook, RiderCommand, RiderEvent, RiderFull};
+pub use snapshot::BadSnapshot;
 pub use stock::{Level, MAX_LEVEL, Stock, StockCommand, StockRefusal};
 pub use stock_event::{Pieces, StockEvent};
 pub use text::{BadText, Text};

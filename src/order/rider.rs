@@ -31,8 +31,8 @@ pub struct RiderFull;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RiderBook {
-    held: Vec<OrderId>,
-    version: u32,
+    pub(super) held: Vec<OrderId>,
+    pub(super) version: u32,
 }
 
 impl RiderBook {

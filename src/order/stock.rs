@@ -59,10 +59,10 @@ pub struct Level {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stock {
-    levels: HashMap<ItemId, Level>,
-    open: HashMap<OrderId, Vec<Pieces>>,
-    ended: VecDeque<OrderId>,
-    version: u32,
+    pub(super) levels: HashMap<ItemId, Level>,
+    pub(super) open: HashMap<OrderId, Vec<Pieces>>,
+    pub(super) ended: VecDeque<OrderId>,
+    pub(super) version: u32,
 }
 
 impl Stock {

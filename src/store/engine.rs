@@ -9,9 +9,12 @@ use uuid::Uuid;
 
 use super::{
     Answer, Append, Catalogue, CatalogueChange, Committed, Cursor, DbError, NewAnswer, NotAppended, OpenError,
-    OpenStream, PostgresPlace, Recorded, StreamId, StreamKind, Views, postgres, sqlite,
+    OpenStream, PostgresPlace, Recorded, Snapshot, StreamId, Views, postgres, sqlite,
 };
 use crate::order::{StoreId, Timestamp};
+
+/// Events that one statement reads of a history: a hundred times as many as most orders have, and milliseconds.
+const HISTORY_PAGE: usize = 2_000;
 
 /// Where the data is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,6 +165,15 @@ impl Writer {
         }
     }
 
+    /// Keeps a book as it stood at a version, in place of what was kept of that version before, and drops older ones of
+    /// which there are enough.
+    pub async fn save_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), DbError> {
+        match self {
+            Writer::Sqlite(writer) => writer.save_snapshot(snapshot).await,
+            Writer::Postgres(writer) => writer.save_snapshot(snapshot).await,
+        }
+    }
+
     /// Commits something that changes nothing, to find out whether the journal takes writes again after it did not.
     pub async fn prove_writable(&mut self) -> Result<(), DbError> {
         match self {
@@ -201,10 +213,18 @@ pub enum Readers {
 impl Readers {
     /// The history of one stream after a version (0: all of it), in sequence.
     ///
-    /// For streams that end, such as orders. A store's stock goes on for years: read it with
-    /// [`Readers::stream_page`].
+    /// For streams that end, such as orders: all of it comes to be in memory. A store's stock goes on for years: read it
+    /// with [`Readers::stream_page`].
     pub async fn stream(&self, stream: StreamId, after_version: u32) -> Result<Vec<Recorded>, DbError> {
-        self.stream_page(stream, after_version, u32::MAX as usize).await
+        let mut history = Vec::new();
+        loop {
+            let page = self.stream_page(stream, after_version + history.len() as u32, HISTORY_PAGE).await?;
+            let ends = page.len() < HISTORY_PAGE;
+            history.extend(page);
+            if ends {
+                return Ok(history);
+            }
+        }
     }
 
     /// At most `limit` events of one stream after a version, in sequence.
@@ -217,6 +237,22 @@ impl Readers {
         match self {
             Readers::Sqlite(readers) => readers.stream(stream, after_version, limit as i64).await,
             Readers::Postgres(readers) => readers.stream(stream, after_version, limit as i64).await,
+        }
+    }
+
+    /// The newest snapshot of a book that is not newer than a version.
+    pub async fn snapshot(&self, stream: StreamId, at: u32) -> Result<Option<Snapshot>, DbError> {
+        match self {
+            Readers::Sqlite(readers) => readers.snapshot(stream, at).await,
+            Readers::Postgres(readers) => readers.snapshot(stream, at).await,
+        }
+    }
+
+    /// The oldest snapshot of a book that is newer than a version.
+    pub async fn snapshot_after(&self, stream: StreamId, version: u32) -> Result<Option<Snapshot>, DbError> {
+        match self {
+            Readers::Sqlite(readers) => readers.snapshot_after(stream, version).await,
+            Readers::Postgres(readers) => readers.snapshot_after(stream, version).await,
         }
     }
 
@@ -272,16 +308,12 @@ impl Readers {
         }
     }
 
-    /// A page of all streams of a kind that ever began, by id.
-    pub async fn streams_of(
-        &self,
-        kind: StreamKind,
-        after: Option<Uuid>,
-        limit: usize,
-    ) -> Result<Vec<StreamId>, DbError> {
+    /// At most `limit` events of all streams, one stream after the other by id, each in sequence: those after an event of a
+    /// stream and version. For a look at everything; what is missing is for the caller to find.
+    pub async fn stream_by_stream(&self, after: Option<(Uuid, u32)>, limit: usize) -> Result<Vec<Recorded>, DbError> {
         match self {
-            Readers::Sqlite(readers) => readers.streams_of(kind, after, limit as i64).await,
-            Readers::Postgres(readers) => readers.streams_of(kind, after, limit as i64).await,
+            Readers::Sqlite(readers) => readers.stream_by_stream(after, limit as i64).await,
+            Readers::Postgres(readers) => readers.stream_by_stream(after, limit as i64).await,
         }
     }
 

@@ -13,6 +13,7 @@ mod error;
 mod journal;
 mod postgres;
 mod sandbox;
+mod snapshot;
 mod sqlite;
 mod views;
 mod whole;
@@ -26,6 +27,7 @@ pub use journal::{
 };
 pub use postgres::PostgresPlace;
 pub use sandbox::{LedgerRow, SandboxLedger};
+pub use snapshot::{SNAPSHOT_EVERY, Snapshot};
 #[cfg(test)]
 pub(crate) use sqlite::CommitFault;
 pub use views::{

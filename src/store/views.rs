@@ -236,6 +236,14 @@ impl Views {
         }
     }
 
+    /// A page of all orders, by id: those after this one.
+    pub async fn orders_by_id(&self, after: Option<OrderId>, limit: usize) -> Result<Vec<OrderRow>, DbError> {
+        match self {
+            Views::Sqlite(views) => views.orders_by_id(after, limit as i64).await,
+            Views::Postgres(views) => views.orders_by_id(after, limit as i64).await,
+        }
+    }
+
     /// A customer's orders.
     pub async fn my_page(
         &self,

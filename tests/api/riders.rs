@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::helpers::{Life, Person, TestApp, wait_until};
+use crate::helpers::{CUSTOMER_AT, Life, Person, TestApp, wait_until};
 
 /// How many deliveries a rider may hold.
 const AT_MOST: usize = 3;
@@ -131,6 +131,26 @@ async fn what_a_rider_holds_survives_a_crash() {
     app.start_again();
     app.claim(&life.rider, &orders[AT_MOST]).await.refused(409, "rider_at_capacity");
     app.pick_up(&life.rider, &orders[0]).await.ok();
+}
+
+#[tokio::test]
+async fn after_a_crash_the_board_shows_what_is_open_and_not_what_is_taken() {
+    let mut app = TestApp::start().await;
+    let life = Life::at(&app, "food_delivery").await;
+    let orders = ready_orders(&app, &life, 2).await;
+    app.claim(&life.rider, &orders[0]).await.ok();
+    app.kill();
+    app.start_again();
+    let another = app.rider("another").await;
+    let listed = app.deliveries(&another, CUSTOMER_AT, 5_000).await;
+    let ids: Vec<_> = listed.iter().map(|delivery| delivery["order_id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(ids, orders[1..]);
+    let readers = app.get(&app.admin, "/v1/operations/readers").await.items();
+    let names: Vec<_> = readers.iter().map(|reader| reader["reader"].as_str().unwrap()).collect();
+    for name in ["board", "deadlines", "feed", "notifier", "projector", "waking"] {
+        assert!(names.contains(&name), "{name}: {names:?}");
+    }
+    assert!(readers.iter().all(|reader| reader["stalled"].is_null()), "{readers:?}");
 }
 
 #[tokio::test]

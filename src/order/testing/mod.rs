@@ -10,7 +10,7 @@ mod properties;
 mod provider;
 mod public_events;
 mod reachable;
-mod shelf;
+pub(crate) mod shelf;
 mod situations;
 mod transitions;
 mod world;

@@ -11,7 +11,7 @@ fn item(n: u8) -> ItemId {
     ItemId::new(Uuid::from_u128(u128::from(n)))
 }
 
-fn a_command() -> impl Strategy<Value = StockCommand> {
+pub(crate) fn a_command() -> impl Strategy<Value = StockCommand> {
     let an_item = || (1..=2_u8).prop_map(item);
     let an_order = || (1..=5_u128).prop_map(|n| OrderId::new(Uuid::from_u128(n)));
     let a_line = (an_item(), 0..4_u32).prop_map(|(item_id, quantity)| Pieces { item_id, quantity });

@@ -7,6 +7,7 @@ mod catalogue;
 mod doubt;
 mod opening;
 mod reading;
+mod snapshots;
 mod viewing;
 
 #[path = "../../../tests/servers/postgres.rs"]
@@ -113,7 +114,7 @@ macro_rules! on_every_engine {
 }
 use on_every_engine;
 
-pub(super) fn id(n: u128) -> Uuid {
+pub(super) const fn id(n: u128) -> Uuid {
     Uuid::from_u128(n)
 }
 

@@ -9,7 +9,8 @@ on_every_engine!(
     a_cursor_that_left_a_shard_behind_still_misses_nothing,
     a_reading_from_far_behind_is_told_from_a_near_one,
     open_orders_come_with_their_histories,
-    the_streams_of_a_kind_are_all_found,
+    all_streams_are_read_one_after_the_other,
+    a_history_longer_than_a_page_is_read_whole,
 );
 
 async fn a_cursor_misses_nothing_while_others_append(place: Place) {
@@ -125,14 +126,36 @@ async fn open_orders_come_with_their_histories(place: Place) {
     assert_eq!(first[0].1, engine.readers.stream(first[0].0.stream, 0).await.unwrap());
 }
 
-async fn the_streams_of_a_kind_are_all_found(place: Place) {
+async fn all_streams_are_read_one_after_the_other(place: Place) {
     let mut engine = place.open().await;
     append_one(&mut engine.writer, append(2, 0, 3)).await;
     append_one(&mut engine.writer, Append { due: Due::Closed, ..append(1, 0, 1) }).await;
     let mut stock = append(3, 0, 1);
     stock.stream.kind = StreamKind::Stock;
     append_one(&mut engine.writer, stock).await;
-    let orders = engine.readers.streams_of(StreamKind::Order, None, 10).await.unwrap();
-    assert_eq!(orders.iter().map(|stream| stream.id).collect::<Vec<_>>(), [id(1), id(2)]);
-    assert_eq!(engine.readers.streams_of(StreamKind::Order, Some(id(1)), 10).await.unwrap(), orders[1..]);
+    append_one(&mut engine.writer, append(1, 1, 1)).await;
+
+    let mut seen = Vec::new();
+    let mut after = None;
+    loop {
+        let page = engine.readers.stream_by_stream(after, 2).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some((last.stream.id, last.version));
+        seen.extend(page.iter().map(|event| (event.stream.kind, event.stream.id.as_u128(), event.version)));
+    }
+    let (order, stock) = (StreamKind::Order, StreamKind::Stock);
+    assert_eq!(seen, [(order, 1, 1), (order, 1, 2), (order, 2, 1), (order, 2, 2), (order, 2, 3), (stock, 3, 1)]);
+}
+
+async fn a_history_longer_than_a_page_is_read_whole(place: Place) {
+    let mut engine = place.open().await;
+    let batch = [append(1, 0, 2_000), append(1, 2_000, 1_500), append(2, 0, 1)];
+    assert!(engine.writer.append(&batch).await.unwrap().iter().all(Result::is_ok));
+    let versions = async |after| {
+        let history = engine.readers.stream(batch[0].stream, after).await.unwrap();
+        history.iter().map(|event| event.version).collect::<Vec<_>>()
+    };
+    assert_eq!(versions(0).await, (1..=3_500).collect::<Vec<_>>());
+    assert_eq!(versions(1_500).await, (1_501..=3_500).collect::<Vec<_>>());
+    assert_eq!(versions(3_500).await, [0_u32; 0]);
 }

@@ -19,6 +19,7 @@ on_every_engine!(
     the_same_rows_have_the_same_checksum,
     a_cursor_ahead_of_the_journal_is_refused,
     many_rows_are_saved_at_once,
+    all_orders_are_listed_by_id,
 );
 
 fn alice() -> CustomerId {
@@ -251,4 +252,17 @@ async fn many_rows_are_saved_at_once(place: Place) {
     let rows: Vec<OrderRow> = (0..300).map(|n| row(n, 1)).collect();
     save(&engine, &rows).await;
     assert_eq!(engine.views.my_page(&alice(), true, None, 1_000).await.unwrap().len(), 300);
+}
+
+async fn all_orders_are_listed_by_id(place: Place) {
+    let engine = place.open().await;
+    let past = OrderRow { live: false, submitted: false, ..row(2, 1) };
+    save(&engine, &[row(4, 1), row(1, 1), past, row(3, 1)]).await;
+    let page = async |after: Option<u128>| {
+        let after = after.map(|n| OrderId::new(id(n)));
+        numbers(&engine.views.orders_by_id(after, 3).await.unwrap())
+    };
+    assert_eq!(page(None).await, [1, 2, 3]);
+    assert_eq!(page(Some(3)).await, [4]);
+    assert_eq!(page(Some(4)).await, [0_u128; 0]);
 }

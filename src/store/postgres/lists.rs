@@ -77,6 +77,13 @@ impl Views {
         Ok(self.orders(wanted).await?.pop())
     }
 
+    pub(crate) async fn orders_by_id(&self, after: Option<OrderId>, limit: i64) -> Result<Vec<OrderRow>, DbError> {
+        // No order has the id of all zeros, so every one is after it.
+        let after = after.map_or(Uuid::nil(), OrderId::uuid);
+        let wanted = Statement::new(select_orders!("order_id > $1 order by order_id limit $2"));
+        self.orders(wanted.bind(after).bind(limit)).await
+    }
+
     async fn orders(&self, list: Statement) -> Result<Vec<OrderRow>, DbError> {
         self.readers.read(list).await?.iter().map(order_row).collect()
     }

@@ -26,6 +26,7 @@ mod read;
 mod rebuild;
 mod recover;
 mod sandbox_ledger;
+mod snapshots;
 mod statement;
 #[cfg(test)]
 mod tests;

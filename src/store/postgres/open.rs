@@ -28,6 +28,10 @@ pub(super) const SERVER_LOCK: i64 = 0x0062_6165_6461_6c00;
 /// A migration of a large table may take long; the whole of them is given up after this.
 const MIGRATING: Duration = Duration::from_secs(3_600);
 
+/// How long a tool waits for a statement, at least. Each is a page like everyone's, but nobody waits for its answer, and what
+/// it reads has not been asked for in years: it comes from the disk.
+const TOOL_STATEMENT: Duration = Duration::from_secs(30);
+
 /// How long a server that has just ended may be seen to run: its connections are noticed to be gone one by one.
 const LEAVING: Duration = Duration::from_secs(3);
 
@@ -56,6 +60,7 @@ pub(crate) async fn migrate(place: &PostgresPlace) -> Result<(), OpenError> {
 
 /// For those who only look, and make views anew.
 pub(crate) async fn attach(place: &PostgresPlace) -> Result<(Readers, Views, Attached), OpenError> {
+    let place = PostgresPlace { statement_timeout: place.statement_timeout.max(TOOL_STATEMENT), ..place.clone() };
     let address = place.address()?;
     let mut connection = connected(&address).await?;
     check_schema(&address, &mut connection).await?;

@@ -11,7 +11,7 @@ use crate::order::Timestamp;
 use crate::store::{DbError, OpenStream, Recorded, StreamId, StreamKind, whole};
 
 /// A page of open orders with all their events: a query for each order would take a minute for 100,000 of them.
-const HISTORIES: &str = concat!(
+pub(super) const HISTORIES: &str = concat!(
     select!(),
     ", d.due_at
        from (select stream, due_at from deadlines where stream > $1 and kind = 1
@@ -34,20 +34,6 @@ impl Readers {
     ) -> Result<Vec<(OpenStream, Vec<Recorded>)>, DbError> {
         let rows = self.connections.read(Statement::new(HISTORIES).bind(from(after)).bind(limit)).await?;
         whole::histories(rows.iter().map(|row| Ok((due(row, 11)?, recorded(row)?))))
-    }
-
-    pub(crate) async fn streams_of(
-        &self,
-        of: StreamKind,
-        after: Option<Uuid>,
-        limit: i64,
-    ) -> Result<Vec<StreamId>, DbError> {
-        let page = Statement::new(
-            "select stream from events where version = 1 and stream > $1 and kind = $2
-              order by stream limit $3",
-        );
-        let rows = self.connections.read(page.bind(from(after)).bind(of as i16).bind(limit)).await?;
-        rows.iter().map(|row| Ok(StreamId { kind: of, id: get(row, 0)? })).collect()
     }
 }
 

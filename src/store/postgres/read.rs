@@ -42,8 +42,11 @@ const SPAN: &str = "
         case when head <= $3 then head end)
       from (select coalesce(max(id), 0) as head from events) as events";
 
-const STREAM: &str =
+pub(super) const STREAM: &str =
     concat!(select!(), " from events e where e.stream = $1 and e.version > $2 order by e.version limit $3");
+
+pub(super) const STREAM_BY_STREAM: &str =
+    concat!(select!(), " from events e where (e.stream, e.version) > ($1, $2) order by e.stream, e.version limit $3");
 
 impl Readers {
     pub(crate) async fn stream(
@@ -54,6 +57,17 @@ impl Readers {
     ) -> Result<Vec<Recorded>, DbError> {
         let wanted = Statement::new(STREAM).bind(stream.id).bind(i64::from(after_version)).bind(limit);
         whole::history(after_version, self.connections.read(wanted).await?.iter().map(recorded))
+    }
+
+    pub(crate) async fn stream_by_stream(
+        &self,
+        after: Option<(Uuid, u32)>,
+        limit: i64,
+    ) -> Result<Vec<Recorded>, DbError> {
+        // No stream has the id of all zeros, so every id is after it.
+        let (stream, version) = after.unwrap_or_default();
+        let wanted = Statement::new(STREAM_BY_STREAM).bind(stream).bind(i64::from(version)).bind(limit);
+        self.connections.read(wanted).await?.iter().map(recorded).collect()
     }
 
     pub(crate) async fn head(&self) -> Result<Cursor, DbError> {

@@ -293,3 +293,37 @@ async fn a_writer_holds_the_lock_that_tools_look_for() {
     assert!(held.await.iter().any(|row| get::<i64>(row, 0).unwrap() == SERVER_LOCK));
     assert!(matches!(engine.writer, Writer::Postgres(_)));
 }
+
+/// Each step of the plan that reads events, with what it reads them by.
+async fn steps_on_events(engine: &Engine, statement: Statement) -> Vec<String> {
+    let Readers::Postgres(readers) = &engine.readers else { unreachable!() };
+    let plan = readers.connections.read(statement).await.unwrap();
+    let lines: Vec<String> = plan.iter().map(|row| get(row, 0).unwrap()).collect();
+    let steps = lines.iter().enumerate().filter(|(_, line)| line.contains(" on events"));
+    steps.map(|(n, _)| lines[n..].iter().take(3).map(|line| line.trim()).collect::<Vec<_>>().join(" ")).collect()
+}
+
+/// A filter is read past; what it leaves out is read all the same, for as long as the journal grows.
+#[tokio::test]
+async fn what_is_read_of_streams_is_found_by_an_index_without_a_filter() {
+    let place = place!();
+    let mut engine = place.open().await;
+    with_events(&mut engine, 6).await;
+    execute(place.url(), "analyze".into());
+    let stream = append(1, 0, 1).stream.id;
+    let explain = |text: &str| Statement::new(sqlx::AssertSqlSafe(format!("explain (costs off) {text}")));
+    for statement in [
+        explain(super::read::STREAM).bind(stream).bind(1_i64).bind(10_i64),
+        explain(super::read::STREAM_BY_STREAM).bind(stream).bind(1_i64).bind(10_i64),
+        explain(super::open_streams::HISTORIES).bind(uuid::Uuid::nil()).bind(10_i64),
+    ] {
+        let steps = steps_on_events(&engine, statement).await;
+        assert!(!steps.is_empty());
+        for step in steps {
+            assert!(step.contains("events_by_stream") && step.contains("Index Cond"), "{step}");
+            assert!(!step.contains("Filter") && !step.contains("Seq Scan"), "{step}");
+        }
+    }
+    let kept = explain(super::snapshots::NEWEST).bind(stream).bind(7_i64);
+    assert!(steps_on_events(&engine, kept).await.is_empty());
+}

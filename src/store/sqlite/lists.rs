@@ -74,6 +74,16 @@ impl Views {
         row.as_ref().map(order_row).transpose()
     }
 
+    pub(crate) async fn orders_by_id(&self, after: Option<OrderId>, limit: i64) -> Result<Vec<OrderRow>, DbError> {
+        let list = sqlx::query(
+            "select order_id, version, customer, store, rider, status, live, delivery_status, attention, placed_at,
+                    document, submitted
+               from order_view where order_id > $1 order by order_id limit $2",
+        );
+        // The empty blob sorts before every order.
+        self.orders(list.bind(after.map_or_else(Vec::new, |order| order.uuid().as_bytes().to_vec())).bind(limit)).await
+    }
+
     async fn orders(&self, list: Query) -> Result<Vec<OrderRow>, DbError> {
         let rows = list.fetch_all(&self.readers).await.map_err(definite)?;
         rows.iter().map(order_row).collect()

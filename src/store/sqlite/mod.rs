@@ -18,6 +18,7 @@ mod rebuild;
 mod recorded;
 mod recover;
 mod rows;
+mod snapshots;
 #[cfg(test)]
 mod tests;
 mod values;

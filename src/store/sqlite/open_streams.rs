@@ -8,11 +8,11 @@ use super::classify::definite;
 use super::read::{kind, uuid};
 use super::recorded::{line, lines, page};
 use crate::order::Timestamp;
-use crate::store::{DbError, OpenStream, Recorded, StreamId, StreamKind, whole};
+use crate::store::{DbError, OpenStream, Recorded, StreamId, whole};
 
 /// A page of open orders with all their events: a query for each order would take a minute for 100,000 of them.
 /// Both indexes give the sequence; an `order by` would sort once more, so it is checked on arrival instead.
-const HISTORIES: &str = concat!(
+pub(super) const HISTORIES: &str = concat!(
     "select ",
     lines!(),
     " from (select concat_ws(char(31), coalesce(d.due_at, ''), ",
@@ -43,24 +43,6 @@ impl Readers {
             let due = record.number()?.map(Timestamp::from_micros);
             Ok((due, record.recorded()?))
         }))
-    }
-
-    pub(crate) async fn streams_of(
-        &self,
-        of: StreamKind,
-        after: Option<Uuid>,
-        limit: i64,
-    ) -> Result<Vec<StreamId>, DbError> {
-        let rows = sqlx::query(
-            "select stream from events where version = 1 and stream > $1 and kind = $2 order by stream limit $3",
-        )
-        .bind(from(after))
-        .bind(of as i64)
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await
-        .map_err(definite)?;
-        rows.iter().map(|row| Ok(StreamId { kind: of, id: uuid(row, 0)? })).collect()
     }
 }
 

@@ -44,12 +44,21 @@ const SPAN: &str = "
         case when head <= $3 then head end)
       from (select coalesce(max(id), 0) as head from events)";
 
-const STREAM: &str = concat!(
+pub(super) const STREAM: &str = concat!(
     "select ",
     lines!(),
     " from (select ",
     line!(),
     " as line from events e where e.stream = $1 and e.version > $2 order by e.version limit $3)"
+);
+
+/// The index gives the sequence, and where to begin in it.
+pub(super) const STREAM_BY_STREAM: &str = concat!(
+    "select ",
+    lines!(),
+    " from (select ",
+    line!(),
+    " as line from events e where (e.stream, e.version) > ($1, $2) order by e.stream, e.version limit $3)"
 );
 
 impl Readers {
@@ -71,6 +80,18 @@ impl Readers {
             .await
             .map_err(definite)?;
         whole::history(after_version, page(&row)?.map(Fields::recorded))
+    }
+
+    pub(crate) async fn stream_by_stream(
+        &self,
+        after: Option<(Uuid, u32)>,
+        limit: i64,
+    ) -> Result<Vec<Recorded>, DbError> {
+        // The empty blob sorts before every stream.
+        let (stream, version) = after.map_or((Vec::new(), 0), |(stream, v)| (stream.as_bytes().to_vec(), v));
+        let query = sqlx::query(STREAM_BY_STREAM).bind(stream).bind(i64::from(version)).bind(limit);
+        let row = query.fetch_one(&self.pool).await.map_err(definite)?;
+        page(&row)?.map(Fields::recorded).collect()
     }
 
     pub(crate) async fn head(&self) -> Result<Cursor, DbError> {

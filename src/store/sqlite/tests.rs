@@ -278,3 +278,29 @@ async fn a_checkpoint_moves_the_log_into_the_file() {
     append_one(&mut engine.writer, append(1, 3, 1)).await;
     assert_eq!(engine.writer.checkpoint().await.unwrap(), 0);
 }
+
+#[tokio::test]
+async fn what_is_read_of_streams_is_found_by_an_index() {
+    let place = Place::fresh();
+    with_events(&place, 3).await;
+    let mut connection =
+        SqliteConnectOptions::new().filename(place.path().join("journal.sqlite3")).connect().await.unwrap();
+    for (text, wanted) in [
+        (super::read::STREAM, "SEARCH e USING INDEX events_by_stream (stream=? AND version>?)"),
+        (super::read::STREAM_BY_STREAM, "SEARCH e USING INDEX events_by_stream ((stream,version)>(?,?))"),
+        (super::open_streams::HISTORIES, "SEARCH e USING INDEX events_by_stream (stream=?)"),
+        (
+            super::snapshots::NEWEST,
+            "SEARCH snapshots USING INDEX sqlite_autoindex_snapshots_1 (stream=? AND version<?)",
+        ),
+    ] {
+        let plan: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(sqlx::AssertSqlSafe(format!("explain query plan {text}")))
+                .fetch_all(&mut connection)
+                .await
+                .unwrap();
+        let steps: Vec<&str> = plan.iter().map(|(.., step)| step.as_str()).collect();
+        assert!(steps.contains(&wanted), "{wanted}: {steps:?}");
+        assert!(steps.iter().all(|step| !step.contains("SCAN e") && !step.contains("TEMP B-TREE")), "{steps:?}");
+    }
+}

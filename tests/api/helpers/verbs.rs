@@ -156,9 +156,14 @@ impl TestApp {
         wait_until(&format!("the customer is told of {event}"), look).await
     }
 
-    /// Open deliveries within the radius, as a rider looks them up.
+    /// Open deliveries within the radius, as a rider looks them up. Right after a start they may still be read.
     pub async fn deliveries(&self, rider: &Person, (lat, lng): (f64, f64), radius_m: u32) -> Vec<Value> {
-        self.get(rider, &format!("/v1/deliveries?near={lat},{lng}&radius_m={radius_m}")).await.items()
+        let path = format!("/v1/deliveries?near={lat},{lng}&radius_m={radius_m}");
+        let look = || async {
+            let answer = self.get(rider, &path).await;
+            (answer.status != 503).then(|| answer.items())
+        };
+        wait_until("the open deliveries are known", look).await
     }
 
     /// Sets the clock of deadlines ahead.
