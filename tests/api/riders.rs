@@ -145,7 +145,7 @@ async fn after_a_crash_the_board_shows_what_is_open_and_not_what_is_taken() {
     let listed = app.deliveries(&another, CUSTOMER_AT, 5_000).await;
     let ids: Vec<_> = listed.iter().map(|delivery| delivery["order_id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(ids, orders[1..]);
-    let readers = app.get(&app.admin, "/v1/operations/readers").await.items();
+    let readers = app.get(&app.admin, "/v1/operations/readers").await.ok()["items"].as_array().unwrap().clone();
     let names: Vec<_> = readers.iter().map(|reader| reader["reader"].as_str().unwrap()).collect();
     for name in ["board", "deadlines", "feed", "notifier", "projector", "waking"] {
         assert!(names.contains(&name), "{name}: {names:?}");
