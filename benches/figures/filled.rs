@@ -254,5 +254,3 @@ async fn restock(system: &System) {
         }
     }
 }
-
-const _: fn() -> ItemId = town::item;
