@@ -165,7 +165,7 @@ async fn catch_up(place: &DataPlace, told: &impl Fn(&str, String)) {
         head.marks().map(|mark| mark.position - cursor.at(mark.shard)).sum()
     };
     let began = Instant::now();
-    let (projector, _) = Projector::new(Follower::new(Tail::default(), readers, cursor), views);
+    let projector = Projector::at_rest(Follower::new(Tail::default(), readers, cursor), views);
     projector.catch_up().await.expect("the views can be written");
     told("the lists are made of all of it", format!("{:.0} events/s", events as f64 / seconds(began)));
 }

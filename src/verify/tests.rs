@@ -63,7 +63,7 @@ impl Books {
         let Engine { readers, views, .. } = &self.engine;
         let cursor = views.cursor(Reader::OrderView).await.unwrap();
         let follower = Follower::new(Tail::default(), readers.clone(), cursor);
-        Projector::new(follower, views.clone()).0.catch_up().await.unwrap();
+        Projector::at_rest(follower, views.clone()).catch_up().await.unwrap();
     }
 
     async fn keep(&mut self, version: u32, state: String) {
