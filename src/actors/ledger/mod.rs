@@ -8,17 +8,19 @@
 
 mod reading;
 mod snapshots;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use futures_util::future::join_all;
 
-use super::clock::Clock;
-use super::journal::{self, Between, Settle, Write, WriteError};
-use super::mailbox::{Admitted, Mailbox, Refusal, Reply};
-use super::registry::{Lifeline, Resident};
-use super::tail::News;
+use crate::actors::clock::Clock;
+use crate::actors::journal::{self, Between, Settle, Write, WriteError};
+use crate::actors::mailbox::{Admitted, Mailbox, Refusal, Reply};
+use crate::actors::registry::{Lifeline, Resident};
+use crate::actors::tail::News;
 use crate::order::{BadSnapshot, CommandId, IllegalEvent, Timestamp, UnreadableEvent};
 use crate::store::{AnswerKey, Append, Committed, Due, NewEvent, NotAppended, Readers, Recorded, Shard, StreamId};
 
@@ -386,7 +388,3 @@ impl<B: Book> Handler<Admitted<ReadBook<B>>> for LedgerActor<B> {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "ledger_tests.rs"]
-mod tests;
