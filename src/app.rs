@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::access::SigningKey;
-use crate::actors::{self, Clock, System};
+use crate::actors::{self, Clock, JournalHealth, System, WriteReport};
 use crate::config::Config;
 use crate::demo;
 use crate::http::{self, Readiness, Services};
@@ -23,7 +24,28 @@ use crate::telemetry::{self, Metrics};
 /// How long load balancers get to see that this process is not ready before connections are refused.
 const LEAVE: Duration = Duration::from_millis(200);
 
-/// Serves until told to stop by SIGTERM or SIGINT.
+/// Another server has taken over the database of this one.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "another server has taken over the database of this one, which has ended for good: \
+     if that was not meant, look which server was started last with this database, and do not start both again"
+)]
+pub struct Replaced;
+
+impl Replaced {
+    /// The exit status of the process, one of its own: a service manager that started it again would only take the database
+    /// back, and the two would go on replacing each other.
+    pub const STATUS: u8 = 75;
+}
+
+/// Why a server ends.
+enum End {
+    Told,
+    Replaced,
+}
+
+/// Serves until told to stop by SIGTERM or SIGINT, or until another server takes the database over, which is the error
+/// [`Replaced`].
 pub fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
     telemetry::start_log(config.log.format)?;
     let metrics = Metrics::start();
@@ -36,10 +58,8 @@ pub fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
         let key = SigningKey::open(&config.data_dir)?;
         let sandbox = Arc::new(Sandbox::on(ledger(config)?));
         let readiness = Readiness::new();
-        let report = {
-            let readiness = readiness.clone();
-            Box::new(move |written| readiness.set_journal_writable(written))
-        };
+        let (tell_replaced, mut replaced) = watch::channel(false);
+        let report = report(readiness.clone(), tell_replaced);
         let clock = Clock::default();
         let (system, threads) = actors::start(config, engine, clock, sandbox, report).await?;
         actix_web::rt::spawn(metrics.clone().keep_up());
@@ -54,16 +74,31 @@ pub fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
         tracing::info!("baedal serves http://{address}  (interface: http://{address}/docs)");
         let people = demo.then(|| demo::start(address, issuer));
 
-        told_to_stop().await?;
+        let end = tokio::select! {
+            told = told_to_stop() => told.map(|()| End::Told)?,
+            Ok(_) = replaced.wait_for(|replaced| *replaced) => End::Replaced,
+        };
         drop(people);
-        tracing::info!("stopping: no new requests, finishing those under way");
+        match end {
+            End::Told => tracing::info!("stopping: no new requests, finishing those under way"),
+            End::Replaced => {
+                tracing::error!("another server has taken over the database: refusing everything, and ending");
+                // What these do from now on the other server does: who watches here shall go there, and nobody is told twice.
+                closing.send_replace(true);
+                threads.tell_readers_to_end();
+                system.operations.dismiss().await;
+            }
+        }
         readiness.drain();
         tokio::time::sleep(LEAVE).await;
         closing.send_replace(true);
         handle.stop(true).await;
         serving.await.context("the server ended in a panic")??;
         stop(system, threads).await;
-        tracing::info!("stopped: everything acknowledged is in the journal");
+        match end {
+            End::Told => tracing::info!("stopped: everything acknowledged is in the journal"),
+            End::Replaced => return Err(Replaced.into()),
+        }
         Ok(())
     })
 }
@@ -110,6 +145,18 @@ fn entries(rows: Vec<LedgerRow>) -> Vec<SandboxEntry> {
 fn failed(error: DbError) -> LedgerFailed {
     tracing::warn!(%error, "the sandbox cannot use its ledger");
     LedgerFailed
+}
+
+/// Tells readiness what the journal reports, and whoever waits for it that this process was replaced.
+fn report(readiness: Arc<Readiness>, replaced: watch::Sender<bool>) -> WriteReport {
+    Box::new(move |health| match health {
+        JournalHealth::Writable => readiness.set_journal_writable(true),
+        JournalHealth::Unwritable => readiness.set_journal_writable(false),
+        JournalHealth::Replaced => {
+            readiness.set_replaced();
+            replaced.send_replace(true);
+        }
+    })
 }
 
 /// Where the settings say that the data is.

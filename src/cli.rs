@@ -21,6 +21,9 @@ use crate::store::Shard;
 ///
 /// Settings come from defaults, then the file given with --config, then variables such as BAEDAL__HTTP__WORKERS,
 /// then flags; the later one wins. `baedal config show` prints what is in effect.
+///
+/// Exit status: 0 done; 1 not done, and why; 2 not understood, or a run of `load` or `drill` that proves nothing; 75 this
+/// server was replaced by another one on its database and must not be started again beside it.
 #[derive(Debug, Parser)]
 #[command(name = "baedal", version)]
 pub struct Cli {

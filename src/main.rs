@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use baedal::app::Replaced;
 use baedal::cli::Cli;
 use baedal::load::NotGood;
 use baedal::telemetry;
@@ -18,7 +19,14 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             telemetry::say(format_args!("baedal: {error:#}\n"));
-            error.downcast_ref::<NotGood>().map_or(ExitCode::FAILURE, |run| run.status().into())
+            status(&error)
         }
     }
+}
+
+fn status(error: &anyhow::Error) -> ExitCode {
+    if error.is::<Replaced>() {
+        return Replaced::STATUS.into();
+    }
+    error.downcast_ref::<NotGood>().map_or(ExitCode::FAILURE, |run| run.status().into())
 }

@@ -57,7 +57,7 @@ pub use dispatch::{MOST_NEARBY, Nearby, NotePresence, OpenDelivery, Presence, Pr
 pub use feed::{Delivery, FeedEvent, Hub, Missed, NotJoined, ReplayError, Subscription, Topic};
 pub use follow::{FollowError, Follower};
 pub use health::{ReaderHealth, Stall};
-pub use journal::WriteReport;
+pub use journal::{JournalHealth, WriteReport};
 pub use kafka_bridge::{Mirror, MirrorError, MirrorReport, MirrorState, RewindError, rewound};
 pub use ledger::{Enter, EnterError, Entered, ReadBook};
 pub use mailbox::{Mailbox, MailboxLoad, Refusal};

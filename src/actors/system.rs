@@ -333,6 +333,14 @@ impl Operations {
 }
 
 impl Threads {
+    /// Tells all who read the journal to end, the bridge first: what they would do from now on, another process does.
+    pub fn tell_readers_to_end(&self) {
+        if let Some((bridge, _)) = &self.bridge {
+            bridge.tell_to_end();
+        }
+        self.readers.tell_to_end();
+    }
+
     /// In reverse: whoever asks goes before whoever answers.
     pub fn stop(self) {
         let bridge = self.bridge.map(|(thread, patience)| ("kafka bridge", thread.stop(patience)));

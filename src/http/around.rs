@@ -23,6 +23,7 @@ use super::caller;
 use super::code::Code;
 use super::error::ApiError;
 use super::extract::read_past;
+use super::health::Readiness;
 use super::measure;
 use super::route::Route;
 use super::trace::{REQUEST_ID, TraceId, request_id};
@@ -42,10 +43,13 @@ pub(super) async fn around(request: ServiceRequest, next: Next<BoxBody>) -> Resu
     let route = request.app_data::<Route>().copied().unwrap_or(Route::UNKNOWN);
     let admission = request.app_data::<web::Data<Admission>>().expect("every app of ours is given its door");
     let under_way = admission.begin();
-    let Ok(seat) = admit(&request, admission, &route) else {
-        drop(under_way);
-        // In a box, so that those who are admitted need no room for it.
-        return Ok(Box::pin(turn_away(request, route.path, started)).await);
+    let seat = match admit(&request, admission, &route) {
+        Ok(seat) => seat,
+        Err(code) => {
+            drop(under_way);
+            // In a box, so that those who are admitted need no room for it.
+            return Ok(Box::pin(turn_away(request, code, route.path, started)).await);
+        }
     };
     let route = route.path;
     let request_head = request.request().clone();
@@ -74,7 +78,11 @@ pub(super) async fn around(request: ServiceRequest, next: Next<BoxBody>) -> Resu
 }
 
 /// Whether there is room for it, or a better reason to refuse it: whoever has no good token takes nobody's room.
-fn admit(request: &ServiceRequest, admission: &Admission, route: &Route) -> Result<Option<Seat>, Full> {
+fn admit(request: &ServiceRequest, admission: &Admission, route: &Route) -> Result<Option<Seat>, Code> {
+    let readiness = request.app_data::<web::Data<Readiness>>().expect("every app of ours is given its readiness");
+    if readiness.is_replaced() && !route.is_about_process() {
+        return Err(Code::ServerReplaced);
+    }
     let class = route.class_of(request.method());
     if class == Class::Finish {
         return Ok(None);
@@ -82,16 +90,21 @@ fn admit(request: &ServiceRequest, admission: &Admission, route: &Route) -> Resu
     if admission.is_bounded() && caller::of(request.request()).is_err() {
         return Ok(None);
     }
-    admission.admit(class)
+    admission.admit(class).map_err(|Full| Code::ServiceFull)
 }
 
 /// Refuses before anything is made for the request. Its body is on the way all the same: a connection on which it was
 /// left unread would have to be closed, and opened again, which costs more than all the rest.
-async fn turn_away(request: ServiceRequest, route: &'static str, started: Instant) -> ServiceResponse<BoxBody> {
+async fn turn_away(
+    request: ServiceRequest,
+    code: Code,
+    route: &'static str,
+    started: Instant,
+) -> ServiceResponse<BoxBody> {
     let trace = TraceId::of(request.headers());
     let (request, payload) = request.into_parts();
     read_past(&request, payload).await;
-    let answer = ServiceResponse::from_err(ApiError::new(Code::ServiceFull), request);
+    let answer = ServiceResponse::from_err(ApiError::new(code), request);
     finish(answer, trace, route, started)
 }
 

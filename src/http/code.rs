@@ -172,6 +172,10 @@ codes! {
     ServiceUnavailable "service_unavailable" 503 "The service cannot work now",
         "What is needed to carry out the request is not there at the moment. Nothing was changed.",
         "Repeat after as long as Retry-After says.";
+    ServerReplaced "server_replaced" 503 "Another server has taken over",
+        "Another server has taken over the database of this one, which so knows nothing for sure any more and is about to \
+         end. Nothing was changed.",
+        "Repeat after as long as Retry-After says, with the same Idempotency-Key: the other server answers.";
     Quarantined "quarantined" 503 "Out of service for now",
         "What the request is about failed three times over one command and waits for an operator. Nothing was changed.",
         "Repeat later; tell the operator if it stays so.";

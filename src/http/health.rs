@@ -16,6 +16,7 @@ use crate::telemetry::Metrics;
 pub struct Readiness {
     started: AtomicBool,
     journal_unwritable: AtomicBool,
+    replaced: AtomicBool,
     draining: AtomicBool,
 }
 
@@ -35,6 +36,15 @@ impl Readiness {
         self.journal_unwritable.store(!writable, Ordering::Release);
     }
 
+    /// Another process writes the journal now: what this one remembers may be old, and nothing makes it new.
+    pub fn set_replaced(&self) {
+        self.replaced.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_replaced(&self) -> bool {
+        self.replaced.load(Ordering::Acquire)
+    }
+
     /// The process has been told to stop: it finishes what it has, and should be sent nothing more.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
@@ -43,9 +53,10 @@ impl Readiness {
     fn report(&self) -> ReadinessReport {
         let started = self.started.load(Ordering::Acquire);
         let journal_writable = !self.journal_unwritable.load(Ordering::Acquire);
+        let not_replaced = !self.is_replaced();
         let not_draining = !self.draining.load(Ordering::Acquire);
-        let ready = started && journal_writable && not_draining;
-        let checks = Checks { started, journal_writable, not_draining };
+        let ready = started && journal_writable && not_replaced && not_draining;
+        let checks = Checks { started, journal_writable, not_replaced, not_draining };
         ReadinessReport { status: if ready { "ready" } else { "not_ready" }, checks }
     }
 }
@@ -62,6 +73,8 @@ struct ReadinessReport {
 struct Checks {
     started: bool,
     journal_writable: bool,
+    /// No other server has taken over the database
+    not_replaced: bool,
     not_draining: bool,
 }
 

@@ -21,6 +21,11 @@ impl Route {
     /// The label of requests whose path has no route: the path itself would be a label without bound.
     pub(super) const UNKNOWN: Route = Route { path: "UNKNOWN", methods: &[], classes: &[] };
 
+    /// Whether it tells nothing of what a server remembers: about the process itself, or why it refuses.
+    pub(super) fn is_about_process(&self) -> bool {
+        matches!(self.path, "/livez" | "/readyz" | "/metrics" | "/problems/{code}")
+    }
+
     /// Of a method that the path does not have: whoever answers that it has none needs no room for it.
     pub(super) fn class_of(&self, method: &Method) -> Class {
         let method = if method == Method::HEAD { Method::GET.as_str() } else { method.as_str() };

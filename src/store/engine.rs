@@ -43,7 +43,7 @@ impl Engine {
             DataPlace::Directory(directory) => {
                 let (writer, readers, views) = sqlite::open(directory).await?;
                 Engine {
-                    writer: Writer::Sqlite(Box::new(writer)),
+                    writer: Writer::new(Kept::Sqlite(Box::new(writer))),
                     readers: Readers::Sqlite(readers),
                     views: Views::Sqlite(views),
                 }
@@ -51,7 +51,7 @@ impl Engine {
             DataPlace::Postgres(place) => {
                 let (writer, readers, views) = postgres::open(place).await?;
                 Engine {
-                    writer: Writer::Postgres(writer),
+                    writer: Writer::new(Kept::Postgres(writer)),
                     readers: Readers::Postgres(readers),
                     views: Views::Postgres(views),
                 }
@@ -83,6 +83,10 @@ impl Engine {
     }
 }
 
+/// What a proof of writability writes: as much as a group of a dozen orders does. A disk that still has room for one page is
+/// full all the same.
+pub(super) const PROOF_BYTES: usize = 64 * 1024;
+
 /// What [`Engine::attach`] opens. Nobody else attaches as long as it lives.
 pub struct Onlooker {
     pub readers: Readers,
@@ -91,12 +95,38 @@ pub struct Onlooker {
 }
 
 /// The only one that writes the journal. One call at a time, and none of them may be given up half-way.
-pub enum Writer {
+///
+/// Once a call has ended in [`DbError::Fenced`], all of them do: see [`Writer::is_fenced`].
+pub struct Writer {
+    kept: Kept,
+    fenced: bool,
+}
+
+/// Where the writer writes.
+enum Kept {
     Sqlite(Box<sqlite::Writer>),
     Postgres(postgres::Writer),
 }
 
 impl Writer {
+    fn new(kept: Kept) -> Self {
+        Self { kept, fenced: false }
+    }
+
+    /// Whether another process has taken the journal over. It never comes back: an epoch only grows.
+    pub fn is_fenced(&self) -> bool {
+        self.fenced
+    }
+
+    fn not_fenced(&self) -> Result<(), DbError> {
+        if self.fenced { Err(DbError::Fenced) } else { Ok(()) }
+    }
+
+    fn noted<T>(&mut self, outcome: Result<T, DbError>) -> Result<T, DbError> {
+        self.fenced |= matches!(outcome, Err(DbError::Fenced));
+        outcome
+    }
+
     /// Appends each member of the batch whole or not at all, and answers member by member.
     ///
     /// One transaction: when this returns `Ok`, every committed member survives the loss of power. A crash before
@@ -106,10 +136,12 @@ impl Writer {
     /// Keep a batch under about 512 members and 1 MiB: larger ones only make everyone wait.
     /// After [`DbError::Unknown`], [`Writer::recover`] tells what became of the batch.
     pub async fn append(&mut self, batch: &[Append]) -> Result<Vec<Result<Committed, NotAppended>>, DbError> {
-        match self {
-            Writer::Sqlite(writer) => writer.append(batch).await,
-            Writer::Postgres(writer) => writer.append(batch).await,
-        }
+        self.not_fenced()?;
+        let outcome = match &mut self.kept {
+            Kept::Sqlite(writer) => writer.append(batch).await,
+            Kept::Postgres(writer) => writer.append(batch).await,
+        };
+        self.noted(outcome)
     }
 
     /// Tells of each append of a batch that ended in [`DbError::Unknown`] whether it stands in the journal; of one
@@ -118,10 +150,12 @@ impl Writer {
     /// Takes up a new connection and a new epoch, so that nothing from before can still arrive. May be repeated if it
     /// fails itself.
     pub async fn recover(&mut self, batch: &[Append]) -> Result<Vec<Result<Committed, NotAppended>>, DbError> {
-        match self {
-            Writer::Sqlite(writer) => writer.recover(batch).await,
-            Writer::Postgres(writer) => writer.recover(batch).await,
-        }
+        self.not_fenced()?;
+        let outcome = match &mut self.kept {
+            Kept::Sqlite(writer) => writer.recover(batch).await,
+            Kept::Postgres(writer) => writer.recover(batch).await,
+        };
+        self.noted(outcome)
     }
 
     /// Writes one change of the catalogue, and the answer to the request that asked for it, if it came with a key.
@@ -133,62 +167,88 @@ impl Writer {
         change: &CatalogueChange,
         answer: Option<&NewAnswer>,
     ) -> Result<Result<(), NotAppended>, DbError> {
-        match self {
-            Writer::Sqlite(writer) => writer.write_catalogue(change, answer).await,
-            Writer::Postgres(writer) => writer.write_catalogue(change, answer).await,
-        }
+        self.not_fenced()?;
+        let outcome = match &mut self.kept {
+            Kept::Sqlite(writer) => writer.write_catalogue(change, answer).await,
+            Kept::Postgres(writer) => writer.write_catalogue(change, answer).await,
+        };
+        self.noted(outcome)
     }
 
     /// The rows of one store as they are for good: whatever ended in [`DbError::Unknown`] before has happened, or never
     /// will. For whoever has to know what came of it; may be repeated if it fails itself.
     pub async fn settle_catalogue(&mut self, store: StoreId) -> Result<Catalogue, DbError> {
-        match self {
-            Writer::Sqlite(writer) => writer.settle_catalogue(store).await,
-            Writer::Postgres(writer) => writer.settle_catalogue(store).await,
-        }
+        self.not_fenced()?;
+        let outcome = match &mut self.kept {
+            Kept::Sqlite(writer) => writer.settle_catalogue(store).await,
+            Kept::Postgres(writer) => writer.settle_catalogue(store).await,
+        };
+        self.noted(outcome)
     }
 
     /// Keeps the answer to a request that changes nothing else here; refused if its key has one.
     pub async fn remember_answer(&mut self, answer: &NewAnswer) -> Result<Result<(), NotAppended>, DbError> {
-        match self {
-            Writer::Sqlite(writer) => writer.remember_answer(answer).await,
-            Writer::Postgres(writer) => writer.remember_answer(answer).await,
-        }
+        self.not_fenced()?;
+        let outcome = match &mut self.kept {
+            Kept::Sqlite(writer) => writer.remember_answer(answer).await,
+            Kept::Postgres(writer) => writer.remember_answer(answer).await,
+        };
+        self.noted(outcome)
     }
 
     /// Forgets at most `limit` of the answers given before a time, the oldest first, and says how many. A
     /// limit keeps the appends waiting for milliseconds only.
     pub async fn forget_answers(&mut self, before: Timestamp, limit: usize) -> Result<u64, DbError> {
-        match self {
-            Writer::Sqlite(writer) => writer.forget_answers(before, limit as i64).await,
-            Writer::Postgres(writer) => writer.forget_answers(before, limit as i64).await,
-        }
+        self.not_fenced()?;
+        let outcome = match &mut self.kept {
+            Kept::Sqlite(writer) => writer.forget_answers(before, limit as i64).await,
+            Kept::Postgres(writer) => writer.forget_answers(before, limit as i64).await,
+        };
+        self.noted(outcome)
     }
 
     /// Keeps a book as it stood at a version, in place of what was kept of that version before, and drops older ones of
     /// which there are enough.
     pub async fn save_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), DbError> {
-        match self {
-            Writer::Sqlite(writer) => writer.save_snapshot(snapshot).await,
-            Writer::Postgres(writer) => writer.save_snapshot(snapshot).await,
-        }
+        self.not_fenced()?;
+        let outcome = match &mut self.kept {
+            Kept::Sqlite(writer) => writer.save_snapshot(snapshot).await,
+            Kept::Postgres(writer) => writer.save_snapshot(snapshot).await,
+        };
+        self.noted(outcome)
     }
 
-    /// Commits something that changes nothing, to find out whether the journal takes writes again after it did not.
+    /// Looks whether the journal is still this writer's, without writing: an append would say so too, but a server to
+    /// which nobody comes makes none.
+    pub async fn check_ownership(&mut self) -> Result<(), DbError> {
+        self.not_fenced()?;
+        let outcome = match &mut self.kept {
+            Kept::Sqlite(writer) => writer.check_ownership().await,
+            Kept::Postgres(writer) => writer.check_ownership().await,
+        };
+        self.noted(outcome)
+    }
+
+    /// Commits [`PROOF_BYTES`] that mean nothing, under this writer's epoch like any append, to find out whether the
+    /// journal takes writes again after it did not.
     pub async fn prove_writable(&mut self) -> Result<(), DbError> {
-        match self {
-            Writer::Sqlite(writer) => writer.prove_writable().await,
-            Writer::Postgres(writer) => writer.prove_writable().await,
-        }
+        self.not_fenced()?;
+        let outcome = match &mut self.kept {
+            Kept::Sqlite(writer) => writer.prove_writable().await,
+            Kept::Postgres(writer) => writer.prove_writable().await,
+        };
+        self.noted(outcome)
     }
 
     /// Does some housekeeping that would otherwise fall into a commit; for idle moments. Returns how many
     /// pages of the write-ahead log are left to do.
     pub async fn checkpoint(&mut self) -> Result<u64, DbError> {
-        match self {
-            Writer::Sqlite(writer) => writer.checkpoint().await,
-            Writer::Postgres(writer) => writer.checkpoint().await,
-        }
+        self.not_fenced()?;
+        let outcome = match &mut self.kept {
+            Kept::Sqlite(writer) => writer.checkpoint().await,
+            Kept::Postgres(writer) => writer.checkpoint().await,
+        };
+        self.noted(outcome)
     }
 }
 
@@ -196,9 +256,16 @@ impl Writer {
 impl Writer {
     /// Lets the next commit, whatever it is of, end in [`DbError::Unknown`]; called again, the one after it too.
     pub(crate) fn fail_next_commit(&mut self, fault: super::CommitFault) {
-        match self {
-            Writer::Sqlite(writer) => writer.faults.push_back(fault),
-            Writer::Postgres(writer) => writer.fail_next_commit(fault),
+        match &mut self.kept {
+            Kept::Sqlite(writer) => writer.faults.push_back(fault),
+            Kept::Postgres(writer) => writer.fail_next_commit(fault),
+        }
+    }
+
+    pub(in crate::store) fn sqlite(&mut self) -> &mut sqlite::Writer {
+        match &mut self.kept {
+            Kept::Sqlite(writer) => writer,
+            Kept::Postgres(_) => unreachable!("a test of files"),
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod commit;
 mod group;
+mod health;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -17,25 +18,18 @@ use std::time::{Duration, Instant};
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use futures_util::future::LocalBoxFuture;
 
-use self::commit::{commit, settle};
+use self::commit::commit;
 use self::group::{Group, InDoubt, Results};
+use self::health::LOOK_EVERY;
+pub use self::health::{JournalHealth, WriteReport};
 use self::queue::Queue;
 use super::mailbox::{Admitted, Door, Mailbox, MailboxPolicy, Refusal, Reply};
 use super::pressure::Gauge;
 use super::tail::{News, Tail};
-use super::world::Pace;
 #[cfg(test)]
 use super::{pressure::Pressure, probe::POLICY};
 use crate::config::Database;
-use crate::store::{Append, Committed, DbError, NotAppended, Writer};
-
-/// How soon after a failure the journal is tried without being asked: readiness must not wait for traffic that is kept
-/// away because of it.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
-
-/// The first pause before a group in doubt is settled again; it doubles up to [`TRY_AGAIN`]. Most connections that are cut
-/// can be made again at once.
-const SETTLE_AGAIN: Duration = Duration::from_millis(50);
+use crate::store::{Append, Committed, NotAppended, Writer};
 
 /// Asks for an append, with what it says for those who read the tail.
 #[derive(Message)]
@@ -56,9 +50,6 @@ pub enum WriteError {
     #[error("whether it was written is unknown")]
     Unknown,
 }
-
-/// Hears of every group whether it could be written. Readiness shows it.
-pub type WriteReport = Box<dyn Fn(bool) + Send>;
 
 /// Other work on the writer's connection, between two groups: the catalogue, old answers. It tells its asker
 /// itself what came of it.
@@ -115,7 +106,11 @@ pub(super) struct JournalActor {
     going_on: bool,
     tail: Tail,
     report: WriteReport,
-    /// Failures since something was written.
+    /// What was reported last.
+    health: JournalHealth,
+    /// No group was sent since the last look.
+    idle: bool,
+    /// Failures since the journal was last known to take writes.
     failures: u32,
     /// The next try after a failure has its time.
     trying_again: bool,
@@ -144,6 +139,8 @@ impl JournalActor {
             going_on: false,
             tail,
             report,
+            health: JournalHealth::Writable,
+            idle: true,
             failures: 0,
             trying_again: false,
             reply_timeout: policy.reply_timeout,
@@ -208,7 +205,10 @@ impl JournalActor {
         };
         ctx.wait(work.into_actor(self).map(|(writer, group, outcome, took), journal, ctx| {
             journal.writer = Some(writer);
+            // Before anyone is answered.
+            journal.note_if_replaced();
             if !group.is_empty() {
+                journal.idle = false;
                 journal.queue.ends(took, group.len());
                 journal.hear(group, outcome, ctx);
             }
@@ -218,7 +218,7 @@ impl JournalActor {
     }
 
     fn hear(&mut self, group: Group, outcome: Result<Results, WriteError>, ctx: &mut Context<Self>) {
-        let written = outcome.is_ok();
+        let written = health::shows_writable(&outcome);
         match outcome {
             Ok(results) => self.done = Some((group, results)),
             Err(WriteError::Unknown) => {
@@ -249,66 +249,6 @@ impl JournalActor {
             self.settling.extract_if(.., |(upto, _)| *upto <= settled).for_each(|(_, reply)| reply.send(()));
         }
     }
-
-    fn note(&mut self, written: bool, ctx: &mut Context<Self>) {
-        (self.report)(written);
-        self.failures = if written { 0 } else { self.failures.saturating_add(1) };
-        if !written && !self.trying_again {
-            self.trying_again = true;
-            let pause = match &self.doubt {
-                Some(_) => Pace::pause(SETTLE_AGAIN, TRY_AGAIN, self.failures - 1),
-                None => TRY_AGAIN,
-            };
-            ctx.run_later(pause, |journal, ctx| {
-                journal.trying_again = false;
-                journal.try_again(ctx);
-            });
-        }
-    }
-
-    /// Until something is written, by this or by anyone's append.
-    fn try_again(&mut self, ctx: &mut Context<Self>) {
-        if self.failures == 0 {
-            return;
-        }
-        let Some(mut writer) = self.writer.take() else { return self.note(false, ctx) };
-        if let Some(doubt) = self.doubt.take() {
-            return self.settle(writer, doubt, ctx);
-        }
-        let proof = async move {
-            let outcome = writer.prove_writable().await;
-            (writer, outcome)
-        };
-        ctx.wait(proof.into_actor(self).map(|(writer, outcome), journal, ctx| {
-            journal.writer = Some(writer);
-            journal.note(outcome.is_ok(), ctx);
-            journal.go_on_soon(ctx);
-        }));
-    }
-
-    fn settle(&mut self, mut writer: Writer, doubt: InDoubt, ctx: &mut Context<Self>) {
-        let settling = async move {
-            let outcome = settle(&mut writer, &doubt.appends).await;
-            (writer, doubt, outcome)
-        };
-        ctx.wait(settling.into_actor(self).map(|(writer, doubt, outcome), journal, ctx| {
-            journal.writer = Some(writer);
-            match outcome {
-                Ok(results) => doubt.tell(results, &journal.tail),
-                // Whoever took the journal over reads it for itself; here nobody can find out any more.
-                Err(DbError::Fenced) => journal.tail.send_to_disk(),
-                Err(error) => {
-                    tracing::warn!(%error, "what became of a commit is still unknown; trying again");
-                    journal.doubt = Some(doubt);
-                    journal.note(false, ctx);
-                    return journal.go_on_soon(ctx);
-                }
-            }
-            journal.answer_settled();
-            // To have read the journal does not prove that it takes writes.
-            journal.try_again(ctx);
-        }));
-    }
 }
 
 impl From<&Database> for Commits {
@@ -319,6 +259,10 @@ impl From<&Database> for Commits {
 
 impl Actor for JournalActor {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.run_interval(LOOK_EVERY, Self::look);
+    }
 }
 
 impl Drop for JournalActor {

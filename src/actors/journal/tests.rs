@@ -1,14 +1,12 @@
 //! Groups whose outcome is unknown, and what their askers and the readers of the journal hear of them.
 
-use std::sync::Mutex;
-
 use uuid::Uuid;
 
 use super::*;
 use crate::actors::follow::{Follower, compare_with_journal};
 use crate::actors::ledger::Book as _;
 use crate::actors::mailbox::Mailbox;
-use crate::actors::probe::until;
+use crate::actors::probe::{Record, until};
 use crate::order::{CommandId, OrderId, RiderBook, RiderEvent, RiderId, Timestamp};
 use crate::store::{CommitFault, Cursor, DataPlace, Due, Engine, Readers, StreamId};
 
@@ -18,7 +16,7 @@ struct Desk {
     settle: Mailbox<Settle>,
     tail: Tail,
     readers: Readers,
-    reports: Arc<Mutex<Vec<bool>>>,
+    reports: Record<JournalHealth>,
     _data: tempfile::TempDir,
 }
 
@@ -29,9 +27,9 @@ impl Desk {
 
     async fn with(commits: Commits) -> Self {
         let (data, writer, readers) = open().await;
-        let (tail, reports) = (Tail::default(), Arc::new(Mutex::default()));
-        let noting: Arc<Mutex<Vec<bool>>> = reports.clone();
-        let report: WriteReport = Box::new(move |written| noting.lock().unwrap().push(written));
+        let (tail, reports) = (Tail::default(), Record::default());
+        let noting = reports.clone();
+        let report: WriteReport = Box::new(move |health| noting.note(health));
         let gauge = Pressure::default().gauge("appends");
         let door = JournalActor::open(writer, tail.clone(), POLICY, commits, report, gauge);
         let (write, between, settle) = (door.mailbox(), door.mailbox(), door.mailbox());
@@ -55,7 +53,8 @@ impl Desk {
     }
 
     async fn is_writable_again(&self) {
-        until("the journal takes writes again", async || self.reports.lock().unwrap().last() == Some(&true)).await;
+        let writable = Some(&JournalHealth::Writable);
+        until("the journal takes writes again", async || self.reports.all().last() == writable).await;
     }
 }
 

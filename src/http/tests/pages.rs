@@ -94,8 +94,34 @@ async fn the_server_is_ready_once_started_while_the_journal_can_be_written_and_u
     let unready = ready().await;
     assert_eq!(unready.status, StatusCode::SERVICE_UNAVAILABLE);
     let report: Value = serde_json::from_str(&unready.body).unwrap();
-    assert_eq!(report["checks"], json!({"started": true, "journal_writable": false, "not_draining": true}));
+    assert_eq!(
+        report["checks"],
+        json!({"started": true, "journal_writable": false, "not_replaced": true, "not_draining": true})
+    );
     services.readiness.set_journal_writable(true);
     services.readiness.drain();
     assert_eq!(ready().await.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[actix_web::test]
+async fn a_server_that_was_replaced_tells_of_itself_alone() {
+    let services = services(&config()).await;
+    services.readiness.set_started();
+    let get = async |uri: &str| answer_with(services.clone(), TestRequest::get().uri(uri)).await;
+    assert_eq!(get("/v1/stores").await.status, StatusCode::OK);
+    services.readiness.set_replaced();
+
+    for uri in ["/v1/stores", "/v1/my-page", "/v1/feed?topics=my-orders", "/v1/operations/mailboxes", "/nowhere"] {
+        let refused = get(uri).await;
+        let code = refused.problem()["code"].clone();
+        assert_eq!((refused.status, code), (StatusCode::SERVICE_UNAVAILABLE, json!("server_replaced")), "{uri}");
+        assert!((1..=5).contains(&refused.header("retry-after").parse::<u32>().unwrap()), "{uri}");
+    }
+    for uri in ["/livez", "/metrics", "/problems/server_replaced"] {
+        assert_eq!(get(uri).await.status, StatusCode::OK, "{uri}");
+    }
+    let unready = get("/readyz").await;
+    assert_eq!(unready.status, StatusCode::SERVICE_UNAVAILABLE);
+    let report: Value = serde_json::from_str(&unready.body).unwrap();
+    assert_eq!(report["checks"]["not_replaced"], false);
 }

@@ -1,7 +1,7 @@
 //! What holds when a commit's outcome is unknown, and when another writer has taken over.
 
-use super::{Place, append, append_one, on_every_engine, whole_journal};
-use crate::store::{CommitFault, DbError, NotAppended};
+use super::{Place, append, append_one, id, on_every_engine, whole_journal};
+use crate::store::{AnswerKey, CommitFault, DbError, NewAnswer, NotAppended};
 
 on_every_engine!(
     a_commit_whose_answer_was_lost_is_found,
@@ -11,6 +11,10 @@ on_every_engine!(
     a_recovery_whose_own_commit_was_lost_can_be_repeated,
     a_writer_that_was_replaced_writes_nothing_more,
     a_writer_that_was_replaced_cannot_recover_its_epoch,
+    a_writer_that_was_replaced_proves_nothing_any_more,
+    a_writer_that_was_replaced_learns_it_without_writing,
+    a_writer_that_was_replaced_remembers_no_answer,
+    a_writer_that_was_replaced_forgets_no_answer,
 );
 
 async fn a_journal_proves_that_it_can_be_written_without_changing(place: Place) {
@@ -82,4 +86,45 @@ async fn a_writer_that_was_replaced_cannot_recover_its_epoch(place: Place) {
     let mut new = place.break_in().await;
     assert!(matches!(old.writer.recover(&[]).await, Err(DbError::Fenced)));
     append_one(&mut new.writer, append(1, 0, 1)).await;
+}
+
+async fn a_writer_that_was_replaced_proves_nothing_any_more(place: Place) {
+    let mut old = place.open().await;
+    old.writer.prove_writable().await.unwrap();
+    let mut new = place.break_in().await;
+    assert!(matches!(old.writer.prove_writable().await, Err(DbError::Fenced)));
+    assert!(old.writer.is_fenced());
+    new.writer.prove_writable().await.unwrap();
+}
+
+async fn a_writer_that_was_replaced_learns_it_without_writing(place: Place) {
+    let mut old = place.open().await;
+    old.writer.check_ownership().await.unwrap();
+    assert!(!old.writer.is_fenced());
+    let mut new = place.break_in().await;
+    assert!(matches!(old.writer.check_ownership().await, Err(DbError::Fenced)));
+    assert!(old.writer.is_fenced());
+    assert!(matches!(old.writer.append(&[append(1, 0, 1)]).await, Err(DbError::Fenced)));
+    new.writer.check_ownership().await.unwrap();
+}
+
+async fn a_writer_that_was_replaced_remembers_no_answer(place: Place) {
+    let mut old = place.open().await;
+    let new = place.break_in().await;
+    assert!(matches!(old.writer.remember_answer(&answer(1)).await, Err(DbError::Fenced)));
+    assert_eq!(new.readers.answer(answer(1).key.key).await.unwrap(), None);
+}
+
+async fn a_writer_that_was_replaced_forgets_no_answer(place: Place) {
+    let mut old = place.open().await;
+    old.writer.remember_answer(&answer(1)).await.unwrap().unwrap();
+    let new = place.break_in().await;
+    let all = crate::order::Timestamp::from_micros(i64::MAX);
+    assert!(matches!(old.writer.forget_answers(all, 10).await, Err(DbError::Fenced)));
+    assert!(new.readers.answer(answer(1).key.key).await.unwrap().is_some());
+}
+
+fn answer(key: u128) -> NewAnswer {
+    let key = AnswerKey { key: id(key), fingerprint: 7 };
+    NewAnswer { key, at: crate::order::Timestamp::from_micros(1), status: 204, body: String::new() }
 }

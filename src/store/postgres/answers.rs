@@ -3,7 +3,7 @@
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-use super::classify::{Failure, Outcome};
+use super::classify::{Failure, Outcome, number};
 use super::read::answer_from;
 use super::statement::Statement;
 use super::writer::{Session, Writer};
@@ -14,7 +14,9 @@ impl Writer {
     pub(crate) async fn remember_answer(&mut self, answer: &NewAnswer) -> Outcome {
         let key = answer.key.key;
         let put = Statement::new(
-            "insert into answers (key, fingerprint, at, status, body) values ($1, $2, $3, $4, $5)
+            "with fence as materialized (select shard from shards where shard = 0 and epoch = $6 for share)
+             insert into answers (key, fingerprint, at, status, body)
+             select $1, $2, $3, $4, $5 from fence
                  on conflict (key) do nothing returning key",
         )
         .bind(key)
@@ -24,10 +26,12 @@ impl Writer {
         .bind(answer.body.clone());
         self.with(async move |mut session| {
             session.ready().await?;
+            let put = put.bind(session.epoch);
             let written = session.write(put).await.map_err(Failure::of_write)?;
             if !written.is_empty() {
                 return Ok(Ok(()));
             }
+            session.check_epoch().await?;
             let found = session.answer(key).await?;
             let answer = found.ok_or_else(|| DbError::Corrupt("answers: a key that is and is not there".into()))?;
             Ok(Err(NotAppended::AnsweredBefore(answer)))
@@ -37,18 +41,23 @@ impl Writer {
 
     pub(crate) async fn forget_answers(&mut self, before: Timestamp, limit: i64) -> Result<u64, DbError> {
         let forget = Statement::new(
-            "delete from answers where key = any (array(select key from answers where at < $1 order by at limit $2))
-             returning 1",
+            "with fence as materialized (select shard from shards where shard = 0 and epoch = $3 for share),
+                  forgotten as (
+                       delete from answers using fence
+                        where key = any (array(select key from answers where at < $1 order by at limit $2))
+                    returning 1)
+             select (select count(*) from forgotten) from fence",
         )
         .bind(before.as_micros())
         .bind(limit);
         let rows: Vec<PgRow> = self
             .with(async move |mut session| {
                 session.ready().await?;
+                let forget = forget.bind(session.epoch);
                 session.write(forget).await.map_err(Failure::of_write)
             })
             .await?;
-        Ok(rows.len() as u64)
+        number(rows.first().ok_or(DbError::Fenced)?, 0)
     }
 }
 

@@ -19,8 +19,14 @@ use crate::crash;
 #[cfg(test)]
 use crate::store::CommitFault;
 use crate::store::DbError;
+use crate::store::engine::PROOF_BYTES;
 
-pub struct Writer {
+/// Holds a row of the shards while it writes: whoever would take them over waits, or this writes nothing.
+const PROVE: &str = "
+  with fence as materialized (select shard from shards where shard = 0 and epoch = $1 for share)
+update proof set bytes = $2 from fence returning id";
+
+pub(crate) struct Writer {
     pub(super) io: Io,
     pub(super) session: Arc<Mutex<Session>>,
 }
@@ -88,10 +94,22 @@ impl Writer {
     }
 
     pub(crate) async fn prove_writable(&mut self) -> Result<(), DbError> {
-        let touch = Statement::new("update shards set owner = owner where shard = 0 returning shard");
+        // By chance, so that the server cannot press it into less.
+        let mut bytes = vec![0_u8; PROOF_BYTES];
+        fastrand::fill(&mut bytes);
         self.with(async move |mut session| {
             session.ready().await?;
-            session.write(touch).await.map(|_| ()).map_err(Failure::of_write)
+            let prove = Statement::new(PROVE).bind(session.epoch).bind(bytes);
+            let rows = session.write(prove).await.map_err(Failure::of_write)?;
+            if rows.is_empty() { Err(DbError::Fenced) } else { Ok(()) }
+        })
+        .await
+    }
+
+    pub(crate) async fn check_ownership(&mut self) -> Result<(), DbError> {
+        self.with(async |mut session| {
+            session.ready().await?;
+            session.check_epoch().await
         })
         .await
     }

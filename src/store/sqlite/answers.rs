@@ -5,19 +5,26 @@ use sqlx::sqlite::SqliteConnection;
 use super::Writer;
 use super::classify::Stop;
 use super::read::answer_from;
+use super::writer::check_epoch;
 use crate::order::Timestamp;
 use crate::store::{DbError, NewAnswer, NotAppended};
 
 impl Writer {
     pub(crate) async fn remember_answer(&mut self, answer: &NewAnswer) -> Result<Result<(), NotAppended>, DbError> {
         let mut connection = self.begin().await?;
-        let work = remember(&mut connection, answer).await;
+        let work = match check_epoch(&mut connection, self.epoch).await {
+            Ok(()) => remember(&mut connection, answer).await,
+            Err(fenced) => Err(fenced),
+        };
         self.end(connection, work).await.map_or_else(Stop::into_refusal, |()| Ok(Ok(())))
     }
 
     pub(crate) async fn forget_answers(&mut self, before: Timestamp, limit: i64) -> Result<u64, DbError> {
         let mut connection = self.begin().await?;
-        let work = forget(&mut connection, before, limit).await;
+        let work = match check_epoch(&mut connection, self.epoch).await {
+            Ok(()) => forget(&mut connection, before, limit).await,
+            Err(fenced) => Err(fenced),
+        };
         self.end(connection, work).await.map_err(Stop::into_error)
     }
 }

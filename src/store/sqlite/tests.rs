@@ -10,6 +10,7 @@ use sqlx::{ConnectOptions, Connection};
 use super::classify::{Stop, at_commit};
 use super::open::OLDEST_SQLITE;
 use crate::store::conformance::{Place, append, append_one, whole_journal};
+use crate::store::engine::PROOF_BYTES;
 use crate::store::{Append, Cursor, DbError, OpenError, Writer};
 
 fn refused(outcome: Result<crate::store::Engine, OpenError>) -> OpenError {
@@ -50,8 +51,7 @@ async fn the_sqlite_in_this_program_does_not_lose_commits() {
 async fn the_files_are_written_as_the_journal_demands() {
     let place = Place::fresh();
     let mut engine = place.open().await;
-    let Writer::Sqlite(writer) = &mut engine.writer else { unreachable!() };
-    let mut connection = writer.begin().await.unwrap();
+    let mut connection = engine.writer.sqlite().begin().await.unwrap();
     for (pragma, wanted) in [("pragma synchronous", 2), ("pragma wal_autocheckpoint", 2000), ("pragma query_only", 0)] {
         let found: i64 = sqlx::query_scalar(pragma).fetch_one(&mut connection).await.unwrap();
         assert_eq!(found, wanted, "{pragma}");
@@ -211,13 +211,43 @@ async fn a_full_disk_refuses_appends_and_still_reads() {
 }
 
 #[tokio::test]
+async fn a_full_disk_is_not_proved_writable_before_a_page_can_be_written() {
+    let place = Place::fresh();
+    let mut engine = place.open().await;
+    limit_pages(&mut engine.writer, 1).await;
+    let outcome = engine.writer.prove_writable().await;
+    assert!(matches!(outcome, Err(DbError::Full(_))), "{outcome:?}");
+    engine.writer.check_ownership().await.unwrap();
+
+    limit_pages(&mut engine.writer, 1_000_000).await;
+    engine.writer.prove_writable().await.unwrap();
+}
+
+#[tokio::test]
+async fn every_proof_writes_its_pages_and_takes_no_more_room() {
+    let place = Place::fresh();
+    let mut engine = place.open().await;
+    let log = || fs::metadata(place.path().join("journal.sqlite3-wal")).unwrap().len();
+    let mut pages = Vec::new();
+    for _ in 0..3 {
+        let before = log();
+        engine.writer.prove_writable().await.unwrap();
+        assert!(log() >= before + PROOF_BYTES as u64, "{before} and {}", log());
+        let mut connection = engine.writer.sqlite().begin().await.unwrap();
+        let count: i64 = sqlx::query_scalar("pragma page_count").fetch_one(&mut connection).await.unwrap();
+        engine.writer.sqlite().give_back(connection, true).await;
+        pages.push(count);
+    }
+    assert_eq!(pages[1], pages[2]);
+}
+
+#[tokio::test]
 async fn an_error_at_commit_is_definite_only_after_a_rollback() {
     let place = Place::fresh();
     let mut engine = place.open().await;
     limit_pages(&mut engine.writer, 1).await;
     let full = async |writer: &mut Writer| {
-        let Writer::Sqlite(writer) = writer else { unreachable!() };
-        let mut connection = writer.begin().await.unwrap();
+        let mut connection = writer.sqlite().begin().await.unwrap();
         let blow_up = "insert into milestones (id, marks) values (1, hex(zeroblob(100000)))";
         sqlx::query(blow_up).execute(&mut connection).await.unwrap_err()
     };
@@ -250,7 +280,7 @@ async fn milestones_say_where_the_shards_stood() {
 
 /// SQLite does not go below the number of pages that there are, so 1 means: not one more.
 async fn limit_pages(writer: &mut Writer, pages: u32) {
-    let Writer::Sqlite(writer) = writer else { unreachable!() };
+    let writer = writer.sqlite();
     let mut connection = writer.begin().await.unwrap();
     let limit = sqlx::AssertSqlSafe(format!("pragma max_page_count = {pages}"));
     sqlx::query(limit).execute(&mut connection).await.unwrap();
@@ -262,8 +292,7 @@ async fn a_call_that_was_given_up_half_way_leaves_nothing_behind() {
     let place = Place::fresh();
     let mut engine = place.open().await;
     {
-        let Writer::Sqlite(writer) = &mut engine.writer else { unreachable!() };
-        let mut connection = writer.begin().await.unwrap();
+        let mut connection = engine.writer.sqlite().begin().await.unwrap();
         sqlx::query("update shards set next_position = 100").execute(&mut connection).await.unwrap();
     }
     let committed = append_one(&mut engine.writer, append(1, 0, 1)).await;

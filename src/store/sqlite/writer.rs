@@ -13,9 +13,10 @@ use super::Files;
 use super::append::NextPositions;
 use super::classify::{Stop, at_commit, definite};
 use crate::crash;
+use crate::store::engine::PROOF_BYTES;
 use crate::store::{DbError, SHARDS};
 
-pub struct Writer {
+pub(crate) struct Writer {
     files: Files,
     connection: Option<SqliteConnection>,
     /// What the rows of all shards must say for a transaction of this writer to go through.
@@ -150,11 +151,18 @@ impl Writer {
         self.next_positions = None;
     }
 
+    /// By chance, so that no page is as it was: SQLite writes none that is, and a commit of nothing succeeds on a full disk.
     pub(crate) async fn prove_writable(&mut self) -> Result<(), DbError> {
         let mut connection = self.begin().await?;
-        let written = sqlx::query("update shards set owner = owner where shard = 0").execute(&mut connection).await;
-        let work = written.map(|_| ()).map_err(Stop::from);
+        let work = prove(&mut connection, self.epoch).await;
         self.end(connection, work).await.map_err(Stop::into_error)
+    }
+
+    pub(crate) async fn check_ownership(&mut self) -> Result<(), DbError> {
+        let mut connection = self.connected().await?;
+        let ours = check_epoch(&mut connection, self.epoch).await;
+        self.connection = Some(connection);
+        ours.map_err(Stop::into_error)
     }
 
     /// Moves a part of the write-ahead log into the file, without waiting for readers, and says how many
@@ -173,6 +181,12 @@ pub(super) async fn check_epoch(connection: &mut SqliteConnection, epoch: i64) -
     let ours: i64 =
         sqlx::query_scalar("select count(*) from shards where epoch = $1").bind(epoch).fetch_one(connection).await?;
     if ours == SHARDS as i64 { Ok(()) } else { Err(DbError::Fenced.into()) }
+}
+
+async fn prove(connection: &mut SqliteConnection, epoch: i64) -> Result<(), Stop> {
+    check_epoch(connection, epoch).await?;
+    sqlx::query("update proof set bytes = randomblob($1)").bind(PROOF_BYTES as i64).execute(connection).await?;
+    Ok(())
 }
 
 async fn rollback(connection: &mut SqliteConnection) -> bool {

@@ -174,6 +174,15 @@ impl TestApp {
         crashed
     }
 
+    /// Waits for a server that ends without being told to, and says its exit status.
+    #[allow(dead_code, reason = "tests/postgres takes databases over")]
+    pub fn ended_by_itself(&mut self) -> Option<i32> {
+        let mut server = self.server.take().expect("a server was running");
+        let status = server.wait();
+        self.check_log(&server.log());
+        status.code()
+    }
+
     /// Asks the server to stop, as a service manager does, without waiting.
     pub fn tell_to_stop(&self) {
         self.server.as_ref().expect("a server is running").terminate();
