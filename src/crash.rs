@@ -4,6 +4,8 @@
 //! flushed, nothing is dropped. `BAEDAL_FAIL_AT=feed.hand_out=panic:2x3,orders.thread=block:1` lets the feed panic at
 //! its second, third and fourth visit, and the thread of the orders stand still for good at the first. Builds without
 //! debug assertions have no such places.
+//!
+//! `BAEDAL_CLOCK_WRONG_BY` names a file in which stands by how many seconds the machine's clock is wrong.
 
 #[cfg(debug_assertions)]
 pub(crate) use armed::{fail, point};
@@ -13,6 +15,25 @@ pub(crate) fn point(_: &str) {}
 
 #[cfg(not(debug_assertions))]
 pub(crate) fn fail(_: &str) {}
+
+/// Microseconds by which this machine's clock shall be wrong. The file is looked at each time, so that a test can let the
+/// clock jump.
+#[cfg(debug_assertions)]
+pub(crate) fn clock_wrong_by() -> i64 {
+    use std::path::PathBuf;
+    use std::sync::OnceLock;
+
+    static FILE: OnceLock<Option<PathBuf>> = OnceLock::new();
+
+    let file = FILE.get_or_init(|| std::env::var_os("BAEDAL_CLOCK_WRONG_BY").map(PathBuf::from));
+    let seconds = file.as_ref().and_then(|file| std::fs::read_to_string(file).ok()?.trim().parse::<i64>().ok());
+    seconds.unwrap_or(0).saturating_mul(1_000_000)
+}
+
+#[cfg(not(debug_assertions))]
+pub(crate) fn clock_wrong_by() -> i64 {
+    0
+}
 
 #[cfg(debug_assertions)]
 mod armed {

@@ -52,7 +52,7 @@ mod wake;
 mod world;
 
 pub use catalogue::{CatalogueError, Listing, Stores};
-pub use clock::Clock;
+pub use clock::{Clock, ClockReport};
 pub use dispatch::{MOST_NEARBY, Nearby, NotePresence, OpenDelivery, Presence, PresenceOf};
 pub use feed::{Delivery, FeedEvent, Hub, Missed, NotJoined, ReplayError, Subscription, Topic};
 pub use follow::{FollowError, Follower};

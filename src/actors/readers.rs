@@ -83,6 +83,8 @@ impl Reading {
             let rebuilder = rebuilder.clone();
             async move { rebuilder.run().await }
         });
+        let (clock, readers) = (self.clock.clone(), self.readers.clone());
+        thread.keep("clock", move |_| clock.clone().keep_checking(readers.clone()));
         let stores = self.stores.clone();
         thread.keep("settling", move |_| stores.clone().settle_doubts());
         thread.keep("housekeeping", move |_| housekeeping::run(self.stores.clone(), self.clock.clone()));

@@ -127,6 +127,7 @@ pub async fn start(
         Threads { journal: Arbiter::new(), orders: Arbiter::new(), readers: readers_thread, bridge: None };
     let tail = Tail::default();
     let catalogue = readers.catalogue().await.context("the catalogue cannot be read")?;
+    clock.start(&readers).await.context("the time of the last event cannot be read")?;
 
     let pressure = Pressure::default();
     threads.journal.spawn(pressure.clone().feel("journal"));

@@ -8,6 +8,7 @@ mod admission;
 mod around;
 mod asked;
 mod caller;
+mod clock;
 mod code;
 mod docs;
 mod error;
@@ -117,5 +118,5 @@ routes! {
     "/v1/operations/sandbox/ledger"                     => { GET operations::sandbox_books }
     "/v1/operations/kafka"                              => { GET kafka::read }
     "/v1/operations/kafka/rewind"                       => { POST kafka::rewind }
-    "/v1/operations/clock"                              => { PUT operations::clock }
+    "/v1/operations/clock"                              => { GET clock::read, PUT clock::set }
 }

@@ -1,4 +1,4 @@
-//! What operators look at and turn: mailboxes, gates, quarantine, dead letters, the sandbox, the clock.
+//! What operators look at and turn: mailboxes, gates, quarantine, dead letters, the sandbox.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::access::{Caller, Role};
 use crate::actors::{Census, Pardon, PartReport, Pause, System, TakeCensus};
-use crate::order::{OrderId, RiderId, StoreId, Timestamp};
+use crate::order::{OrderId, RiderId, StoreId};
 use crate::providers::payment::{Failure, LedgerFailed, SandboxMood};
 use crate::store::{Cursor, MessageFilter, MessageState};
 
@@ -17,7 +17,6 @@ use super::code::Code;
 use super::error::{ApiError, FieldErrors};
 use super::extract::{Body, Path, Query};
 use super::lists::message_page;
-use super::server::DevelopmentClock;
 
 #[derive(Serialize, ToSchema)]
 struct MailboxBody {
@@ -263,36 +262,4 @@ pub(super) async fn sandbox_books(
     let after = query.0.after.unwrap_or(OrderId::new(uuid::Uuid::nil()));
     let items = sandbox.ledger().page(after, LEDGER_ORDERS).await.map_err(unreadable)?;
     Ok(HttpResponse::Ok().json(serde_json::json!({ "items": items })))
-}
-
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ClockBody {
-    #[schema(minimum = 0, maximum = 31536000)]
-    advance_s: u64,
-}
-
-#[derive(Serialize, ToSchema)]
-struct ClockReply {
-    #[schema(value_type = String, format = DateTime)]
-    now: Timestamp,
-}
-
-/// Sets the service's clock ahead, to see deadlines pass. There only where development says so.
-#[utoipa::path(put, path = "/v1/operations/clock", tag = "operations", request_body = ClockBody,
-    responses((status = 200, description = "What time it is now", body = Object)))]
-pub(super) async fn clock(
-    caller: Caller,
-    allowed: web::Data<DevelopmentClock>,
-    system: web::Data<System>,
-    body: Body<ClockBody>,
-) -> Result<HttpResponse, ApiError> {
-    if !allowed.0 {
-        return Err(ApiError::new(Code::NotFound).detail("the development clock is not switched on"));
-    }
-    caller.must_be(&[Role::Admin])?;
-    // A year at a time.
-    let seconds = body.into_inner().advance_s.min(31_536_000);
-    system.clock.advance(Duration::from_secs(seconds));
-    Ok(HttpResponse::Ok().json(ClockReply { now: system.clock.now() }))
 }

@@ -384,6 +384,22 @@ impl Readers {
         }
     }
 
+    /// What the database's own clock says. None: it has none but this machine's.
+    pub async fn time_of_day(&self) -> Result<Option<Timestamp>, DbError> {
+        match self {
+            Readers::Sqlite(_) => Ok(None),
+            Readers::Postgres(readers) => readers.time_of_day().await.map(Some),
+        }
+    }
+
+    /// When the last event of the journal happened, by the clock of whoever wrote it.
+    pub async fn last_event_at(&self) -> Result<Option<Timestamp>, DbError> {
+        match self {
+            Readers::Sqlite(readers) => readers.last_event_at().await,
+            Readers::Postgres(readers) => readers.last_event_at().await,
+        }
+    }
+
     /// All stores, menus and stores' own riders as of one moment.
     pub async fn catalogue(&self) -> Result<Catalogue, DbError> {
         match self {

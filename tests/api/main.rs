@@ -11,6 +11,7 @@
 mod helpers;
 
 mod access;
+mod clock;
 mod commands;
 mod deadlines;
 mod feed_rights;

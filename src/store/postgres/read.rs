@@ -11,6 +11,7 @@ use super::classify::{get, number};
 use super::connections::Connections;
 use super::history::{recorded, select};
 use super::statement::Statement;
+use crate::order::Timestamp;
 use crate::store::{Answer, Cursor, DbError, Position, Recorded, SHARDS, Shard, StreamId, whole};
 
 #[derive(Clone)]
@@ -94,6 +95,19 @@ impl Readers {
             .bind(cursor.latest_milestone())
             .bind(limit);
         whole::following(cursor, self.connections.read(wanted).await?.iter().map(recorded))
+    }
+
+    pub(crate) async fn time_of_day(&self) -> Result<Timestamp, DbError> {
+        let asked = Statement::new("select (extract(epoch from clock_timestamp()) * 1000000)::bigint");
+        let rows = self.connections.read(asked).await?;
+        let row = rows.first().ok_or_else(|| DbError::Corrupt("the database does not know what time it is".into()))?;
+        Ok(Timestamp::from_micros(get(row, 0)?))
+    }
+
+    pub(crate) async fn last_event_at(&self) -> Result<Option<Timestamp>, DbError> {
+        let last = Statement::new("select at from events order by id desc limit 1");
+        let rows = self.connections.read(last).await?;
+        rows.first().map(|row| Ok(Timestamp::from_micros(get(row, 0)?))).transpose()
     }
 
     pub(crate) async fn answer(&self, key: Uuid) -> Result<Option<Answer>, DbError> {

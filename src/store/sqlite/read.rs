@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::Files;
 use super::classify::definite;
 use super::recorded::{Fields, line, lines, page};
+use crate::order::Timestamp;
 use crate::store::{Answer, Cursor, DbError, Position, Recorded, Shard, StreamId, StreamKind, whole};
 
 #[derive(Clone)]
@@ -110,6 +111,12 @@ impl Readers {
         let query = sqlx::query(SPAN).bind(as_json(cursor)).bind(cursor.latest_milestone()).bind(at_most);
         let row = query.fetch_one(&self.pool).await.map_err(definite)?;
         row.try_get(0).map_err(definite)
+    }
+
+    pub(crate) async fn last_event_at(&self) -> Result<Option<Timestamp>, DbError> {
+        let last = sqlx::query_scalar("select at from events order by id desc limit 1");
+        let at: Option<i64> = last.fetch_optional(&self.pool).await.map_err(definite)?;
+        Ok(at.map(Timestamp::from_micros))
     }
 
     pub(crate) async fn after(&self, cursor: &Cursor, limit: i64) -> Result<Vec<Recorded>, DbError> {

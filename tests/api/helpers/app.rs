@@ -48,6 +48,13 @@ impl Options {
         self.expect_errors()
     }
 
+    /// Lets the server's machine have a clock that is wrong by as many seconds as stand in the file.
+    #[allow(dead_code, reason = "not for tests/postgres")]
+    pub fn machine_clock_wrong_by(mut self, file: &Path) -> Self {
+        self.environment.insert("BAEDAL_CLOCK_WRONG_BY".into(), file.display().to_string());
+        self
+    }
+
     /// The test makes the server log errors; a panic is still none that anyone expects.
     #[allow(dead_code, reason = "tests/postgres breaks databases")]
     pub fn expect_errors(mut self) -> Self {
