@@ -2,20 +2,23 @@
 //!
 //! A view in memory, folded from the journal like every other reader. It decides nothing: that a delivery goes to
 //! one rider is decided by the order, that a rider holds no more than they may, by the rider's book. Where riders
-//! are and whether they are on duty is not journaled: their apps say so again within seconds of a restart.
+//! are and whether they are on duty is not journaled: their apps say so every few seconds, and whoever was not heard of for a
+//! while is not there.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Actor, Context, Handler, Message};
 
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::clock::Clock;
 use super::mailbox::{Admitted, Door, MailboxPolicy};
 use super::supervision::{Guarded, Life, Supervised, Supervision};
 use super::tail::News;
-use crate::order::{DeliveryStatus, Dispatch, Order, OrderId, Point, RiderId, Status, StoreId};
+use crate::order::{DeliveryStatus, Dispatch, Order, OrderId, Point, RiderId, Status, StoreId, Timestamp};
 
 /// A rider looks at no more than this at a time.
 pub const MOST_NEARBY: usize = 100;
@@ -42,7 +45,7 @@ pub struct NotePresence {
     pub presence: Presence,
 }
 
-/// Asks for what a rider's app said last, and the deliveries they hold.
+/// Asks for what a rider's app said last. None: nothing, or too long ago to be so any more.
 #[derive(Message)]
 #[rtype(result = "Option<Presence>")]
 pub struct PresenceOf(pub RiderId);
@@ -89,6 +92,8 @@ const CELL_DEGREES: f64 = 0.01;
 pub(super) struct BoardOrigin {
     riders: Arc<dyn StoreRiders>,
     capacity: usize,
+    clock: Clock,
+    presence_expires: Duration,
     /// Counts the boards, for whoever tells them what the journal says: a new one has heard nothing.
     boards: watch::Sender<u64>,
 }
@@ -99,11 +104,29 @@ pub(super) struct DispatchActor {
     capacity: usize,
     open: HashMap<OrderId, Arc<Order>>,
     cells: BTreeMap<(i32, i32), HashSet<OrderId>>,
-    presence: HashMap<RiderId, Presence>,
+    clock: Clock,
+    presence: HashMap<RiderId, Heard>,
+    presence_expires: Duration,
+    /// When those were last let go who were not heard of.
+    swept: Timestamp,
     /// By the key of the rider's stream.
     held: HashMap<Uuid, usize>,
     /// All that the journal says is here. Until then nobody is answered.
     complete: bool,
+}
+
+/// What a rider's app said, and when.
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    presence: Presence,
+    at: Timestamp,
+}
+
+impl Heard {
+    /// A time that has not come yet is one of before the clock was set back: the app will say it again.
+    fn is_fresh(self, now: Timestamp, expires: Duration) -> bool {
+        u128::from(now.as_micros().abs_diff(self.at.as_micros())) < expires.as_micros()
+    }
 }
 
 impl DispatchActor {
@@ -111,11 +134,14 @@ impl DispatchActor {
     pub(super) fn open(
         riders: Arc<dyn StoreRiders>,
         capacity: usize,
+        clock: Clock,
+        presence_expires: Duration,
         policy: MailboxPolicy,
         supervision: &Supervision,
     ) -> (Door<Guarded<Self>>, watch::Receiver<u64>) {
         let (boards, begun) = watch::channel(0);
-        (Guarded::open(BoardOrigin { riders, capacity, boards }, policy, supervision), begun)
+        let origin = BoardOrigin { riders, capacity, clock, presence_expires, boards };
+        (Guarded::open(origin, policy, supervision), begun)
     }
 
     fn fold(&mut self, fold: &Fold) {
@@ -189,6 +215,21 @@ impl DispatchActor {
         Some(found)
     }
 
+    fn presence_of(&self, rider: &RiderId) -> Option<Presence> {
+        let heard = self.presence.get(rider)?;
+        heard.is_fresh(self.clock.now(), self.presence_expires).then_some(heard.presence)
+    }
+
+    /// Also lets go, once in a while, who was not heard of: else every rider there ever was would be kept.
+    fn hear(&mut self, rider: RiderId, presence: Presence) {
+        let (now, expires) = (self.clock.now(), self.presence_expires);
+        self.presence.insert(rider, Heard { presence, at: now });
+        if u128::from(now.as_micros().abs_diff(self.swept.as_micros())) >= expires.as_micros() {
+            self.presence.retain(|_, heard| heard.is_fresh(now, expires));
+            self.swept = now;
+        }
+    }
+
     /// Of those on duty, whoever carries least; the nearest to the store first comes with more than one machine.
     fn free_rider(&self, store: StoreId) -> Option<RiderId> {
         if !self.complete {
@@ -198,7 +239,7 @@ impl DispatchActor {
         self.riders
             .riders_of(store)
             .into_iter()
-            .filter(|rider| self.presence.get(rider).is_some_and(|presence| presence.available))
+            .filter(|rider| self.presence_of(rider).is_some_and(|presence| presence.available))
             .filter(|rider| held(rider) < self.capacity)
             .min_by_key(held)
     }
@@ -248,7 +289,10 @@ impl Supervised for DispatchActor {
             capacity: origin.capacity,
             open: HashMap::new(),
             cells: BTreeMap::new(),
+            swept: origin.clock.now(),
+            clock: origin.clock.clone(),
             presence: HashMap::new(),
+            presence_expires: origin.presence_expires,
             held: HashMap::new(),
             complete: false,
         }
@@ -281,7 +325,7 @@ impl Handler<Admitted<NotePresence>> for DispatchActor {
 
     fn handle(&mut self, asked: Admitted<NotePresence>, _: &mut Context<Self>) {
         let Some((note, reply)) = asked.start() else { return };
-        self.presence.insert(note.rider, note.presence);
+        self.hear(note.rider, note.presence);
         reply.send(());
     }
 }
@@ -291,7 +335,7 @@ impl Handler<Admitted<PresenceOf>> for DispatchActor {
 
     fn handle(&mut self, asked: Admitted<PresenceOf>, _: &mut Context<Self>) {
         let Some((PresenceOf(rider), reply)) = asked.start() else { return };
-        reply.send(self.presence.get(&rider).copied());
+        reply.send(self.presence_of(&rider));
     }
 }
 
@@ -306,58 +350,5 @@ impl Handler<Admitted<Nearby>> for DispatchActor {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::order::testing::{self, NOON, ORDER, rider_id};
-    use crate::order::{Preset, replay};
-
-    struct One;
-
-    impl StoreRiders for One {
-        fn riders_of(&self, _: StoreId) -> Vec<RiderId> {
-            vec![rider_id()]
-        }
-    }
-
-    const POLICY: MailboxPolicy =
-        MailboxPolicy { name: "dispatch", capacity: 10, reply_timeout: std::time::Duration::from_secs(5) };
-
-    fn offered() -> Arc<Order> {
-        let events = testing::until(Preset::FoodDelivery, "delivery_offered");
-        replay(ORDER, None, events.iter().map(|event| (event, NOON))).unwrap().unwrap()
-    }
-
-    async fn nearby(board: &Door<Guarded<DispatchActor>>) -> Option<Vec<OrderId>> {
-        let around = offered().placement.destination.point;
-        let found = board.mailbox::<Nearby>().ask(Nearby { around, radius_m: 1_000.0, limit: 10 }).await.unwrap();
-        found.map(|found| found.iter().map(|open| open.order.id).collect())
-    }
-
-    #[actix::test]
-    async fn nobody_is_answered_from_a_board_that_is_not_complete() {
-        let (board, _boards) = DispatchActor::open(Arc::new(One), 1, POLICY, &Supervision::default());
-        let fold = async |fold| board.mailbox::<Fold>().ask(fold).await.unwrap();
-        let free = async || {
-            let find = FindRider { store: offered().placement.store.id, order: ORDER };
-            board.mailbox::<FindRider>().ask(find).await.unwrap()
-        };
-        let presence = Presence { available: true, location: offered().placement.destination.point };
-        board.mailbox().ask(NotePresence { rider: rider_id(), presence }).await.unwrap();
-        let order = || Fold::News(vec![News::Order { before: None, events: [].into(), after: offered() }]);
-        assert_eq!((nearby(&board).await, free().await), (None, None), "nothing was read yet");
-
-        fold(order()).await;
-        assert_eq!(nearby(&board).await, None, "there may be more");
-        fold(Fold::Complete).await;
-        assert_eq!((nearby(&board).await, free().await), (Some(vec![ORDER]), Some(rider_id())));
-        fold(Fold::Held(vec![(rider_id().stream(), 1)])).await;
-        assert_eq!(free().await, None, "their hands are full");
-
-        fold(Fold::Anew).await;
-        assert_eq!((nearby(&board).await, free().await), (None, None), "it is read once more");
-        fold(Fold::Complete).await;
-        assert_eq!((nearby(&board).await, free().await), (Some(vec![]), Some(rider_id())), "without what was before");
-    }
-}
+#[path = "dispatch_tests.rs"]
+mod tests;

@@ -280,6 +280,8 @@ impl Opening {
         let (dispatch, boards) = DispatchActor::open(
             Arc::new(stores.clone()),
             config.orders.rider_capacity,
+            clock.clone(),
+            config.orders.presence_expires_s.duration(),
             mailbox("dispatch", boxes.dispatch),
             &parts,
         );

@@ -156,6 +156,9 @@ section! {
         ask_again_at_most_ms: Millis = Millis(5_000),
         /// How many deliveries a rider holds at a time.
         rider_capacity: usize = crate::order::DEFAULT_CAPACITY,
+        /// How long a rider counts as on duty whose app was not heard of: apps say it every few seconds, and two minutes
+        /// bridge a tunnel or a lift.
+        presence_expires_s: Secs = Secs(120),
     }
 }
 

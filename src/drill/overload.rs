@@ -86,7 +86,7 @@ fn with_enough_riders(plan: Plan) -> Plan {
     Plan {
         riders: plan.riders * 8,
         store_riders: plan.store_riders * 4,
-        presence_every: Duration::from_secs(120),
+        presence_every: Duration::from_secs(60),
         ..plan
     }
 }

@@ -217,3 +217,19 @@ async fn a_crash_between_naming_a_rider_and_asking_their_book_gives_no_fourth() 
     assert!(yes.status != 200 && leaves.status != 200, "{yes:?}, {leaves:?}");
     app.wait_for_order(&order, "it is offered to others", |order| order["delivery"]["status"] == "offered").await;
 }
+
+#[tokio::test]
+async fn a_rider_whose_app_is_not_heard_of_is_off_duty() {
+    let app = TestApp::start().await;
+    let life = Life::at(&app, json!({"preset": "food_delivery", "dispatch": "own_riders"})).await;
+    let me = async || app.get(&life.rider, "/v1/riders/me").await.ok();
+    assert_eq!(me().await["available"], true);
+    app.advance(121).await;
+    let silent = me().await;
+    assert_eq!((&silent["available"], &silent["location"]), (&json!(false), &json!(null)));
+
+    let order = life.order_in(&app, "ready").await;
+    assert_eq!(app.order(&order).await["rider_id"], json!(null), "the delivery is given to nobody");
+    app.report_for_duty(&life.rider).await;
+    app.wait_for_status(&order, "picked_up").await;
+}
