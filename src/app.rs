@@ -54,6 +54,9 @@ pub fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
             "is another server running there? Stop it, or name another address with --listen 127.0.0.1:PORT",
         )?;
         let address = listener.local_addr()?;
+        let operations = config.http.operations_listen.map(http::bind).transpose();
+        let operations = operations.context("http.operations_listen must be an address that is free")?;
+        let operations_at = operations.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
         let engine = Engine::open(&place(config)).await?;
         let key = SigningKey::open(&config.data_dir)?;
         let sandbox = Arc::new(Sandbox::on(ledger(config)?));
@@ -67,10 +70,13 @@ pub fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
         let services = Services::new(config, &key, readiness.clone(), metrics, system.clone());
         services.issuer.self_test(&services.verifier)?;
         let (closing, issuer) = (services.closing.clone(), services.issuer.clone());
-        let server = http::serve(listener, &config.http, services)?;
+        let server = http::serve(listener, operations, &config.http, services)?;
         let handle = server.handle();
         let serving = actix_web::rt::spawn(server);
         readiness.set_started();
+        if let Some(address) = operations_at {
+            tracing::info!("operations and health alone are at http://{address}");
+        }
         tracing::info!("baedal serves http://{address}  (interface: http://{address}/docs)");
         let people = demo.then(|| demo::start(address, issuer));
 

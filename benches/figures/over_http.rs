@@ -156,7 +156,7 @@ fn serve_in_background(data: std::path::PathBuf, config: Config) -> (SocketAddr,
                 stores: (0..town::STORES).map(town::store).collect(),
             };
             tell.send((address, people)).expect("the measurement waits");
-            serve(listener, &config.http, services).expect("it serves").await.expect("it serves");
+            serve(listener, None, &config.http, services).expect("it serves").await.expect("it serves");
         });
     });
     told.recv().expect("the server starts")

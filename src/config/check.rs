@@ -74,6 +74,7 @@ impl Config {
             ("http.workers", http.workers),
             ("http.body_limit_bytes", http.body_limit_bytes),
             ("http.max_connections", http.max_connections),
+            ("http.connections_per_address", http.connections_per_address),
             ("database.readers", self.database.readers),
             ("database.group", self.database.group),
             ("mailboxes.order.capacity", mailboxes.order.capacity),
@@ -87,6 +88,7 @@ impl Config {
             ("mailboxes.journal.capacity", mailboxes.journal.capacity),
             ("orders.wake_concurrency", self.orders.wake_concurrency),
             ("limits.verified_tokens", self.limits.verified_tokens),
+            ("limits.feeds_per_person", self.limits.feeds_per_person),
             ("limits.running_requests", self.limits.running_requests),
         ];
         match counts.into_iter().find(|(_, count)| *count == 0) {

@@ -69,7 +69,12 @@ impl Config {
             };
             sources = sources.set_override_option(key, given).map_err(LoadError::Unusable)?;
         }
-        let environment = Environment::with_prefix("BAEDAL").separator("__").try_parsing(true).source(environment);
+        let environment = Environment::with_prefix("BAEDAL")
+            .separator("__")
+            .try_parsing(true)
+            .list_separator(",")
+            .with_list_parse_key("http.shared_addresses")
+            .source(environment);
         let config: Config = sources
             .add_source(environment)
             .build()

@@ -9,7 +9,7 @@ mod database_url;
 mod load;
 mod span;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -76,9 +76,18 @@ section! {
         /// How long an idle connection is kept: longer than the 60 s that common proxies keep theirs, so that
         /// it is never the server who closes under a request.
         keep_alive_s: Secs = Secs(75),
-        /// Open connections in all, live feeds included; the next one waits in the kernel's queue. Some 20 KiB
-        /// each: about 80 MiB.
+        /// A second address where only health, measurements and operations are answered, for a network that clients do
+        /// not reach. None: they share `listen`, where some connections are reserved for them.
+        operations_listen: Option<SocketAddr> = None,
+        /// Open connections in all, live feeds included. Some 20 KiB each: about 80 MiB. The next one takes the place of
+        /// one that has been idle, or is refused; no more than the files that the process may open.
         max_connections: usize = 4_096,
+        /// Of them from one address (from one /64 of IPv6): a tenth, so that nobody has them all, and a household or
+        /// office behind one address has more than enough.
+        connections_per_address: usize = 400,
+        /// Addresses that many clients come from, and so without that bound: proxies. The machine itself is one, because
+        /// there it is a proxy, or whoever could stop the process as well.
+        shared_addresses: Vec<IpAddr> = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
         /// How long running requests may take to finish after the signal to stop: `request_timeout_ms` and some.
         shutdown_grace_s: Secs = Secs(15),
     }
@@ -211,6 +220,9 @@ section! {
         live_actors: usize = 2_000_000,
         /// Requests with an idempotency key that are being worked on. One per connection is the most there can be.
         running_requests: usize = 4_096,
+        /// Live feeds of one person: a phone, a tablet, some pages in a browser, and those that were lost and are not
+        /// given up yet.
+        feeds_per_person: usize = 10,
         /// New orders on their way through the server at a time, for each of `http.workers`; the next one is refused at
         /// once, so that those under way are finished. 64 keep a core busy; more only wait.
         new_at_a_time: usize = 128,

@@ -5,14 +5,15 @@
 //! around "no such route"), not around the app: only a routed request may be held on to, and says its route.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::body::{BodySize, BoxBody, MessageBody as _};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
+use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, HttpResponse, web};
 use futures_util::FutureExt as _;
@@ -21,6 +22,7 @@ use tracing::Instrument as _;
 use super::admission::{AT_MOST, Admission, Class, Full, Seat, seated};
 use super::caller;
 use super::code::Code;
+use super::connections;
 use super::error::ApiError;
 use super::extract::read_past;
 use super::health::Readiness;
@@ -41,6 +43,12 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 pub(super) async fn around(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
     let route = request.app_data::<Route>().copied().unwrap_or(Route::UNKNOWN);
+    let connection = request.request().conn_data::<Arc<connections::Seat>>();
+    let _working = connection.map(connections::Seat::work);
+    if let Some(code) = connection.and_then(|connection| connection.refuses()).filter(|_| !route.is_vital()) {
+        let (trace, answer) = (TraceId::of(request.headers()), request.error_response(ApiError::new(code)));
+        return Ok(finish(answer, trace, route.path, started));
+    }
     let admission = request.app_data::<web::Data<Admission>>().expect("every app of ours is given its door");
     let under_way = admission.begin();
     let seat = match admit(&request, admission, &route) {
@@ -116,6 +124,11 @@ fn finish(
 ) -> ServiceResponse<BoxBody> {
     let mut answer = with_problem(answer, trace);
     add_headers(&mut answer, trace);
+    let connection = answer.request().conn_data::<Arc<connections::Seat>>();
+    if connection.is_some_and(|connection| !connection.is_kept()) && answer.status() != StatusCode::SWITCHING_PROTOCOLS
+    {
+        answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
     report(&answer, route, started.elapsed());
     answer
 }

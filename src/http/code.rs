@@ -163,6 +163,12 @@ codes! {
     UnavailableArea "unavailable_area" 422 "The store does not deliver there",
         "The destination is outside of the store's area. The order was ended; it is listed with the past orders.",
         "Choose another store or another destination, with a fresh Idempotency-Key.";
+    TooManyConnections "too_many_connections" 429 "Too many connections from one address",
+        "One address holds as many connections as it may. Nothing was read from this one.",
+        "Close some, or keep and reuse them. The operator of a proxy lists its address in http.shared_addresses.";
+    TooManyFeeds "too_many_feeds" 429 "Too many feeds of one person",
+        "As many live feeds are open with this name as one person may have.",
+        "Close one: a feed carries up to 50 topics. One that was lost is given up within a minute.";
     Internal "internal" 500 "The server made a mistake",
         "Something failed that should not have. Whether the request was applied is not known.",
         "Repeat with the same Idempotency-Key, and tell the operator the trace_id.";

@@ -10,6 +10,7 @@ mod asked;
 mod caller;
 mod clock;
 mod code;
+mod connections;
 mod docs;
 mod error;
 mod extract;

@@ -26,6 +26,11 @@ impl Route {
         matches!(self.path, "/livez" | "/readyz" | "/metrics" | "/problems/{code}")
     }
 
+    /// Answered on the reserve of connections, and where only operators get to: whoever asks looks after the service.
+    pub(super) fn is_vital(&self) -> bool {
+        matches!(self.path, "/livez" | "/readyz" | "/metrics") || self.path.starts_with("/v1/operations/")
+    }
+
     /// Of a method that the path does not have: whoever answers that it has none needs no room for it.
     pub(super) fn class_of(&self, method: &Method) -> Class {
         let method = if method == Method::HEAD { Method::GET.as_str() } else { method.as_str() };

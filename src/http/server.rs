@@ -2,11 +2,16 @@
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, Protocol};
+use actix_server::ServerBuilder;
+use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::body::BoxBody;
-use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::dev::{AppConfig, Server, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
-use actix_web::{App, Error, HttpServer, rt, web};
+use actix_web::{App, Error, rt, web};
 use tokio::net::TcpSocket;
 use tokio::sync::watch;
 
@@ -18,15 +23,23 @@ use crate::telemetry::Metrics;
 use super::admission::Admission;
 use super::around::{RequestTimeout, around};
 use super::code::Code;
+use super::connections::{Connections, Limits, Stream, accept};
 use super::error::ApiError;
 use super::extract::BodyLimits;
-use super::feed::ResumeTokens;
+use super::feed::{FeedSeats, ResumeTokens};
 use super::health::Readiness;
 use super::idempotency::Running;
 use super::tokens::{DevelopmentSignIn, Jwks};
 
 /// Connections that the kernel holds until a worker takes them: a burst of customers, not a queue.
 const BACKLOG: u32 = 1_024;
+
+/// How long a connection that is being closed may take to be gone.
+const DISCONNECT_WITHIN: Duration = Duration::from_secs(1);
+
+/// The names of the listeners, in the framework's log.
+const PUBLIC: &str = "public";
+const OPERATIONS: &str = "operations";
 
 /// What the routes ask. Each handler names the one that it needs.
 #[derive(Clone)]
@@ -44,6 +57,7 @@ pub struct Services {
     jwks: Arc<Jwks>,
     sign_in: Arc<DevelopmentSignIn>,
     resume_tokens: Arc<ResumeTokens>,
+    feed_seats: Arc<FeedSeats>,
     body_limits: BodyLimits,
     request_timeout: RequestTimeout,
 }
@@ -66,6 +80,7 @@ impl Services {
             clock: DevelopmentClock(config.access.development_clock),
             jwks: Arc::new(Jwks(key.jwks().to_string())),
             sign_in: Arc::new(sign_in(&config.access, config.http.listen.ip())),
+            feed_seats: FeedSeats::new(config.limits.feeds_per_person, config.http.max_connections),
             resume_tokens: Arc::new(ResumeTokens::new(key)),
             body_limits: BodyLimits { bytes: body_limit_bytes, within: body_read_timeout_ms.duration() },
             request_timeout: RequestTimeout(request_timeout_ms.duration()),
@@ -123,6 +138,7 @@ pub fn app(
         .app_data(web::Data::from(services.jwks))
         .app_data(web::Data::from(services.sign_in))
         .app_data(web::Data::from(services.resume_tokens))
+        .app_data(web::Data::new(services.feed_seats))
         .app_data(services.body_limits)
         .app_data(services.request_timeout)
         .configure(super::register)
@@ -134,22 +150,57 @@ async fn no_such_route() -> Result<String, ApiError> {
 }
 
 /// Serves until the returned server's handle is told to stop. Signals are the caller's: they mean more than this.
-pub fn serve(listener: TcpListener, settings: &Http, services: Services) -> std::io::Result<Server> {
+/// On the second listener only what looks after the service is answered.
+pub fn serve(
+    listener: TcpListener,
+    operations: Option<TcpListener>,
+    settings: &Http,
+    services: Services,
+) -> std::io::Result<Server> {
     let (admission, pressure) = (services.admission.clone(), services.system.pressure.clone());
     rt::spawn(async move { admission.steer(&pressure).await });
-    let each_worker = move || {
-        rt::spawn(services.system.pressure.clone().feel("http"));
-        app(services.clone())
-    };
-    let server = HttpServer::new(each_worker)
+    let public = Connections::new(Limits::of(settings));
+    let mut builder = Server::build()
         .workers(settings.workers)
-        .max_connections(settings.max_connections.div_ceil(settings.workers))
-        .client_request_timeout(settings.head_timeout_ms.duration())
-        .keep_alive(settings.keep_alive_s.duration())
-        // Answers are small and complete: there is nothing to wait for to fill a packet with.
-        .tcp_nodelay(true)
+        // Ours is the bound: at this one nobody is accepted any more.
+        .max_concurrent_connections(usize::MAX >> 1)
         .shutdown_timeout(settings.shutdown_grace_s.0)
-        .disable_signals()
-        .listen(listener)?;
-    Ok(server.run())
+        .disable_signals();
+    builder = listen(builder, PUBLIC, listener, (settings, services.clone(), public))?;
+    if let Some(operations) = operations {
+        builder = listen(builder, OPERATIONS, operations, (settings, services, Connections::new(Limits::OPERATIONS)))?;
+    }
+    Ok(builder.run())
+}
+
+/// Each worker has an app of its own behind each listener.
+fn listen(
+    builder: ServerBuilder,
+    name: &'static str,
+    listener: TcpListener,
+    (settings, services, connections): (&Http, Services, Arc<Connections>),
+) -> std::io::Result<ServerBuilder> {
+    let (head_timeout, keep_alive) = (settings.head_timeout_ms.duration(), settings.keep_alive_s.duration());
+    let stopping = builder.graceful_shutdown_signal();
+    builder.listen(name, listener, move || {
+        if name == PUBLIC {
+            rt::spawn(services.system.pressure.clone().feel("http"));
+        }
+        let (stopping, connections) = (stopping.clone(), connections.clone());
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .client_request_timeout(head_timeout)
+            .keep_alive(keep_alive)
+            .client_disconnect_timeout(DISCONNECT_WITHIN)
+            .on_connect_ext(|stream: &Stream, data| drop(data.insert(stream.seat().clone())))
+            .finish(map_config(app(services.clone()), |()| AppConfig::default()));
+        fn_service(move |stream| {
+            let accepting = accept(stream, connections.clone());
+            async move { accepting.await.map(|(stream, peer)| (stream, Protocol::Http1, peer)).map_err(DispatchError::Io) }
+        })
+        .and_then(http)
+    })
 }

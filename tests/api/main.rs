@@ -13,6 +13,7 @@ mod helpers;
 mod access;
 mod clock;
 mod commands;
+mod connections;
 mod deadlines;
 mod feed_rights;
 mod feeds;

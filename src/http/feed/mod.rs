@@ -2,8 +2,11 @@
 
 mod frame;
 mod resume;
+mod seats;
 mod socket;
 mod topics;
+
+use std::sync::Arc;
 
 use actix_web::http::header::{HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -12,10 +15,12 @@ use tokio::sync::watch;
 use utoipa::IntoParams;
 
 pub(super) use self::resume::ResumeTokens;
+pub(super) use self::seats::FeedSeats;
 use self::socket::Socket;
 use self::topics::topics;
 use super::caller::BEARER_PROTOCOL;
 use super::code::Code;
+use super::connections;
 use super::error::ApiError;
 use super::extract::Query;
 use crate::access::Caller;
@@ -43,6 +48,7 @@ pub(super) async fn open(
     system: web::Data<System>,
     closing: web::Data<watch::Sender<bool>>,
     tokens: web::Data<ResumeTokens>,
+    seats: web::Data<Arc<FeedSeats>>,
     query: Query<FeedQuery>,
 ) -> Result<HttpResponse, ApiError> {
     same_origin(&request)?;
@@ -50,13 +56,19 @@ pub(super) async fn open(
     let after = tokens
         .read(query.0.after.as_deref())
         .ok_or_else(|| ApiError::new(Code::MalformedQuery).detail("after is a resume token"))?;
+    let seat = seats.get_ref().take(&caller)?;
+    let working = request.conn_data::<Arc<connections::Seat>>().map(connections::Seat::work);
     let offered = offered_protocol(&request);
     let protocols: Vec<&str> = offered.as_deref().into_iter().collect();
     let (response, session, stream) = actix_ws::handle_with_protocols(&request, payload, &protocols)
         .map_err(|_| ApiError::new(Code::MalformedRequest).detail("this route is a WebSocket"))?;
     let stream = stream.max_frame_size(MOST_INBOUND_BYTES);
     let socket = Socket::new(session, caller, names, after, tokens);
-    actix_web::rt::spawn(socket.run(stream, topics, system, closing.subscribe()));
+    let closing = closing.subscribe();
+    actix_web::rt::spawn(async move {
+        let _working = working;
+        socket.run(stream, topics, system, closing, seat).await;
+    });
     Ok(response)
 }
 

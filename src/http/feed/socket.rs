@@ -14,6 +14,7 @@ use tokio::time::{Instant, interval, sleep, timeout};
 
 use super::frame::{Frame, rendered};
 use super::resume::{After, ResumeTokens};
+use super::seats::FeedSeat;
 use super::topics::{is_theirs, may_see};
 use crate::access::Caller;
 use crate::actors::{Delivery, ReplayError, Subscription, System, Topic};
@@ -27,6 +28,9 @@ const MISSED_AT_MOST: u32 = 2;
 
 /// A write that makes no progress for this long is to someone who does not read.
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a feed waits until the person's other feeds have been sent what they missed.
+const REPLAYS_WITHIN: Duration = Duration::from_secs(10);
 
 const EXPIRED: u16 = 4001;
 const NOT_YOURS: u16 = 4003;
@@ -69,8 +73,9 @@ impl Socket {
         topics: Vec<Topic>,
         system: web::Data<System>,
         closing: watch::Receiver<bool>,
+        seat: FeedSeat,
     ) {
-        let end = match self.begin(topics, &system).await {
+        let end = match self.begin(topics, &seat, &system).await {
             Ok(subscription) => self.pass_on(stream, subscription, &system, closing).await,
             Err(end) => end,
         };
@@ -86,7 +91,7 @@ impl Socket {
     }
 
     /// Joins, says hello, and sends what the client missed.
-    async fn begin(&mut self, topics: Vec<Topic>, system: &System) -> Result<Subscription, End> {
+    async fn begin(&mut self, topics: Vec<Topic>, seat: &FeedSeat, system: &System) -> Result<Subscription, End> {
         for topic in &topics {
             if !is_theirs(topic, &self.caller, system).await? {
                 return Err(End::Close(NOT_YOURS));
@@ -107,7 +112,11 @@ impl Socket {
         self.send(&Frame::Hello { heartbeat_s: HEARTBEAT.as_secs(), resume }).await?;
         let complete = match after {
             After::Now => true,
-            After::Cursor(from) => self.replay(&subscription, from, system).await?,
+            After::Cursor(from) => {
+                let turn = timeout(REPLAYS_WITHIN, seat.replay_turn()).await;
+                let _turn = turn.map_err(|_| End::Close(CloseCode::Again.into()))?;
+                self.replay(&subscription, from, system).await?
+            }
             After::Foreign(_) => false,
         };
         self.seen = subscription.joined.clone();

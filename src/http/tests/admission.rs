@@ -34,7 +34,7 @@ impl Server {
         // Far above what a busy machine does to a test, and far below what is made up here.
         config.limits.queue_target_ms = crate::config::Millis(300);
         let services = services(&config).await;
-        let server = serve(listener, &config.http, services.clone()).unwrap();
+        let server = serve(listener, None, &config.http, services.clone()).unwrap();
         Self { services, address, handle: server.handle(), running: actix_web::rt::spawn(server) }
     }
 

@@ -115,7 +115,7 @@ async fn a_server_answers_where_it_listens_until_it_is_stopped() {
     let address = listener.local_addr().unwrap();
     let mut config = config();
     config.http.workers = 1;
-    let server = serve(listener, &config.http, services(&config).await).unwrap();
+    let server = serve(listener, None, &config.http, services(&config).await).unwrap();
     let handle = server.handle();
     let running = actix_web::rt::spawn(server);
     let answer = reqwest::get(format!("http://{address}/nowhere")).await.unwrap();
