@@ -14,6 +14,14 @@ async fn opened(app: &TestApp, who: &Person) -> Option<Feed> {
     Some(feed)
 }
 
+/// Someone who has a token, once there is room to ask for one.
+async fn newcomer(app: &TestApp, name: &str) -> Option<Person> {
+    let body = serde_json::json!({"role": "customer", "sub": name});
+    let answer = app.send(app.request(reqwest::Method::POST, "/v1/tokens").json(&body)).await;
+    let token = answer.body["token"].as_str()?.to_owned();
+    Some(Person { role: "customer", sub: name.to_owned(), token })
+}
+
 /// All that comes until the server hangs up.
 async fn heard(mut stream: TcpStream) -> String {
     let mut bytes = Vec::new();
@@ -44,12 +52,16 @@ async fn who_holds_connections_in_silence_gives_way_to_who_speaks() {
     for _ in 0..40 {
         silent.push(TcpStream::connect(app.address()).await.unwrap());
     }
-    let served = || async {
-        let request = reqwest::Client::new().get(format!("http://{}/v1/stores", app.address())).send().await;
-        request.is_ok_and(|answer| answer.status() == 200).then_some(())
-    };
-    wait_until("a newcomer is served", served).await;
-    assert_eq!(heard(silent.swap_remove(0)).await, "", "the first to come is the first to go");
+    let mut held = Vec::new();
+    for name in ["alice", "bob", "carol"] {
+        let who = wait_until("a newcomer is served", || newcomer(&app, name)).await;
+        held.push(wait_until("and may stay", || opened(&app, &who)).await);
+    }
+    let mut gone_without_a_word = 0;
+    for stream in silent {
+        gone_without_a_word += usize::from(heard(stream).await.is_empty());
+    }
+    assert!(gone_without_a_word > 0, "the others are told that they took too long");
 }
 
 #[tokio::test]

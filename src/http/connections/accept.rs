@@ -39,18 +39,19 @@ pub(in crate::http) async fn accept(
                 Refused::Full => (Code::ServiceFull, "full"),
             };
             metrics::counter!("http_connections_refused_total", "reason" => reason).increment(1);
-            // A new stream has room for so much; if not, its client is none that reads.
-            let _ = io.try_write(answer(code).as_bytes());
             if let Ok(_lingering) = LINGERERS.try_acquire() {
-                let _ = tokio::time::timeout(LINGER, read_past(io)).await;
+                let _ = tokio::time::timeout(LINGER, turn_away(io, &answer(code))).await;
             }
             Err(io::ErrorKind::ConnectionRefused.into())
         }
     }
 }
 
-/// Closing over what has not been read would take the answer away from its reader.
-async fn read_past(mut io: TcpStream) -> io::Result<()> {
+/// Says so, and reads past what the client sends: closing over what has not been read would take the answer away from it.
+async fn turn_away(mut io: TcpStream, answer: &str) -> io::Result<()> {
+    io.writable().await?;
+    // A new stream has room for so much.
+    io.try_write(answer.as_bytes())?;
     poll_fn(|cx| Pin::new(&mut io).poll_shutdown(cx)).await?;
     let mut bytes = [0; 1_024];
     loop {
