@@ -26,7 +26,7 @@ use super::code::Code;
 use super::connections::{Connections, Limits, Stream, accept};
 use super::error::ApiError;
 use super::extract::BodyLimits;
-use super::feed::{FeedSeats, ResumeTokens};
+use super::feed::Feeds;
 use super::health::Readiness;
 use super::idempotency::Running;
 use super::tokens::{DevelopmentSignIn, Jwks};
@@ -56,8 +56,7 @@ pub struct Services {
     clock: DevelopmentClock,
     jwks: Arc<Jwks>,
     sign_in: Arc<DevelopmentSignIn>,
-    resume_tokens: Arc<ResumeTokens>,
-    feed_seats: Arc<FeedSeats>,
+    feeds: Arc<Feeds>,
     body_limits: BodyLimits,
     request_timeout: RequestTimeout,
 }
@@ -80,8 +79,7 @@ impl Services {
             clock: DevelopmentClock(config.access.development_clock),
             jwks: Arc::new(Jwks(key.jwks().to_string())),
             sign_in: Arc::new(sign_in(&config.access, config.http.listen.ip())),
-            feed_seats: FeedSeats::new(config.limits.feeds_per_person, config.http.max_connections),
-            resume_tokens: Arc::new(ResumeTokens::new(key)),
+            feeds: Arc::new(Feeds::new(config, key)),
             body_limits: BodyLimits { bytes: body_limit_bytes, within: body_read_timeout_ms.duration() },
             request_timeout: RequestTimeout(request_timeout_ms.duration()),
         }
@@ -137,8 +135,7 @@ pub fn app(
         .app_data(web::Data::new(services.clock))
         .app_data(web::Data::from(services.jwks))
         .app_data(web::Data::from(services.sign_in))
-        .app_data(web::Data::from(services.resume_tokens))
-        .app_data(web::Data::new(services.feed_seats))
+        .app_data(web::Data::from(services.feeds))
         .app_data(services.body_limits)
         .app_data(services.request_timeout)
         .configure(super::register)

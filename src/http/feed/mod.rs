@@ -14,8 +14,8 @@ use serde::Deserialize;
 use tokio::sync::watch;
 use utoipa::IntoParams;
 
-pub(super) use self::resume::ResumeTokens;
-pub(super) use self::seats::FeedSeats;
+use self::resume::ResumeTokens;
+use self::seats::FeedSeats;
 use self::socket::Socket;
 use self::topics::topics;
 use super::caller::BEARER_PROTOCOL;
@@ -23,11 +23,25 @@ use super::code::Code;
 use super::connections;
 use super::error::ApiError;
 use super::extract::Query;
-use crate::access::Caller;
+use crate::access::{Caller, SigningKey};
 use crate::actors::System;
+use crate::config::Config;
 
 /// Clients have nothing to say but pongs.
 const MOST_INBOUND_BYTES: usize = 4 * 1024;
+
+/// What all feeds share.
+pub(super) struct Feeds {
+    tokens: ResumeTokens,
+    seats: Arc<FeedSeats>,
+}
+
+impl Feeds {
+    pub(super) fn new(config: &Config, key: &SigningKey) -> Self {
+        let seats = FeedSeats::new(config.limits.feeds_per_person, config.http.max_connections);
+        Self { tokens: ResumeTokens::new(key), seats }
+    }
+}
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -47,23 +61,23 @@ pub(super) async fn open(
     payload: web::Payload,
     system: web::Data<System>,
     closing: web::Data<watch::Sender<bool>>,
-    tokens: web::Data<ResumeTokens>,
-    seats: web::Data<Arc<FeedSeats>>,
+    feeds: web::Data<Feeds>,
     query: Query<FeedQuery>,
 ) -> Result<HttpResponse, ApiError> {
     same_origin(&request)?;
     let (names, topics) = topics(&query.0.topics, &caller)?;
-    let after = tokens
+    let after = feeds
+        .tokens
         .read(query.0.after.as_deref())
         .ok_or_else(|| ApiError::new(Code::MalformedQuery).detail("after is a resume token"))?;
-    let seat = seats.get_ref().take(&caller)?;
+    let seat = feeds.seats.take(&caller)?;
     let working = request.conn_data::<Arc<connections::Seat>>().map(connections::Seat::work);
     let offered = offered_protocol(&request);
     let protocols: Vec<&str> = offered.as_deref().into_iter().collect();
     let (response, session, stream) = actix_ws::handle_with_protocols(&request, payload, &protocols)
         .map_err(|_| ApiError::new(Code::MalformedRequest).detail("this route is a WebSocket"))?;
     let stream = stream.max_frame_size(MOST_INBOUND_BYTES);
-    let socket = Socket::new(session, caller, names, after, tokens);
+    let socket = Socket::new(session, caller, names, after, feeds);
     let closing = closing.subscribe();
     actix_web::rt::spawn(async move {
         let _working = working;

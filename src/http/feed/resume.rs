@@ -8,7 +8,7 @@ use crate::access::{Seal, SigningKey};
 use crate::store::Cursor;
 
 /// Reads and writes resume tokens.
-pub(in crate::http) struct ResumeTokens(Seal);
+pub(super) struct ResumeTokens(Seal);
 
 /// What `after` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(super) enum After {
 }
 
 impl ResumeTokens {
-    pub(in crate::http) fn new(key: &SigningKey) -> Self {
+    pub(super) fn new(key: &SigningKey) -> Self {
         Self(Seal::new(key, "resume token 1"))
     }
 

@@ -16,7 +16,7 @@ const OF_CONNECTIONS: (usize, usize) = (3, 4);
 type Person = (Role, Subject);
 
 /// See the module.
-pub(in crate::http) struct FeedSeats {
+pub(super) struct FeedSeats {
     per_person: usize,
     most: usize,
     taken: Mutex<Taken>,
@@ -35,7 +35,7 @@ struct Theirs {
 }
 
 impl FeedSeats {
-    pub(in crate::http) fn new(per_person: usize, max_connections: usize) -> Arc<Self> {
+    pub(super) fn new(per_person: usize, max_connections: usize) -> Arc<Self> {
         let (part, whole) = OF_CONNECTIONS;
         let most = (max_connections.saturating_mul(part) / whole).max(1);
         Arc::new(Self { per_person, most, taken: Mutex::default() })

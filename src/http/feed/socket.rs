@@ -12,8 +12,9 @@ use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::time::{Instant, interval, sleep, timeout};
 
+use super::Feeds;
 use super::frame::{Frame, rendered};
-use super::resume::{After, ResumeTokens};
+use super::resume::After;
 use super::seats::FeedSeat;
 use super::topics::{is_theirs, may_see};
 use crate::access::Caller;
@@ -50,7 +51,7 @@ pub(super) struct Socket {
     /// Of the topics, by number; none for one that is not its client's to see any more.
     names: Vec<Option<String>>,
     after: After,
-    tokens: web::Data<ResumeTokens>,
+    feeds: web::Data<Feeds>,
     /// What its client has been sent.
     seen: Cursor,
 }
@@ -61,10 +62,10 @@ impl Socket {
         caller: Caller,
         names: Vec<String>,
         after: After,
-        tokens: web::Data<ResumeTokens>,
+        feeds: web::Data<Feeds>,
     ) -> Self {
         let names = names.into_iter().map(Some).collect();
-        Self { session, party: caller.party(), caller, names, after, tokens, seen: Cursor::start() }
+        Self { session, party: caller.party(), caller, names, after, feeds, seen: Cursor::start() }
     }
 
     pub(super) async fn run(
@@ -82,7 +83,7 @@ impl Socket {
         if let End::Close(code) = end {
             if code == TOO_SLOW {
                 // A resume token does not fit the close frame's 123 bytes.
-                let last = Frame::TooSlow { resume: self.tokens.write(&self.seen) };
+                let last = Frame::TooSlow { resume: self.feeds.tokens.write(&self.seen) };
                 let _ = self.send(&last).await;
             }
             let reason = CloseReason { code: CloseCode::from(code), description: None };
@@ -105,7 +106,7 @@ impl Socket {
             self.seen = subscription.joined.clone();
         }
         let resume = match &after {
-            After::Now | After::Cursor(_) => self.tokens.write(&self.seen),
+            After::Now | After::Cursor(_) => self.feeds.tokens.write(&self.seen),
             // Until they have been told to read everything again, nothing lets them go on from here.
             After::Foreign(token) => token.clone(),
         };
@@ -239,7 +240,7 @@ impl Socket {
             kind: event.name,
             at: event.at,
             order: &order,
-            resume: self.tokens.write(seen),
+            resume: self.feeds.tokens.write(seen),
         };
         self.send(&frame).await
     }
