@@ -187,3 +187,14 @@ async fn an_event_that_nobody_told_of_is_heard_all_the_same() {
     assert_eq!(heard(&mut reader, 1).await, [(stream("bob"), 1)]);
     comparing.abort();
 }
+
+#[actix::test]
+async fn a_commit_that_turns_out_lost_is_a_failure_until_a_proof_succeeds() {
+    let desk = Desk::new().await;
+    desk.fail(&[CommitFault::LostBefore]).await;
+    let lost = desk.hold("rico", 1).await;
+    assert!(matches!(lost, Err(WriteError::NotAppended(NotAppended::DidNotHappen))), "{lost:?}");
+    assert!(desk.reports.all().contains(&JournalHealth::Unwritable));
+    desk.is_writable_again().await;
+    desk.hold("rico", 1).await.unwrap();
+}
