@@ -118,6 +118,7 @@ impl Clock {
         let (trusted, noted) = TrustedClock::start(reading, last);
         *checked = Checked { trusted, ahead_of_database };
         self.follow(&checked.trusted);
+        tell_if_apart(None, ahead_of_database);
         report(noted);
         Ok(())
     }
@@ -138,11 +139,7 @@ impl Clock {
     fn note(&self, reading: Reading, ahead_of_database: Option<i64>) {
         let mut checked = self.checked();
         let noted = checked.trusted.read(reading);
-        let apart = |ahead: Option<i64>| ahead.is_some_and(|ahead| ahead.abs() > APART);
-        if apart(ahead_of_database) && !apart(checked.ahead_of_database) {
-            let ahead_s = ahead_of_database.map_or(0, seconds);
-            tracing::warn!(ahead_s, "this machine's clock differs from the database's, which counts: set it right");
-        }
+        tell_if_apart(checked.ahead_of_database, ahead_of_database);
         checked.ahead_of_database = ahead_of_database;
         self.follow(&checked.trusted);
         report(noted);
@@ -179,6 +176,15 @@ impl Clock {
     fn checked(&self) -> MutexGuard<'_, Checked> {
         // Numbers are never half changed.
         self.0.checked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Once, when this machine's clock begins to differ.
+fn tell_if_apart(before: Option<i64>, ahead_of_database: Option<i64>) {
+    let apart = |ahead: Option<i64>| ahead.is_some_and(|ahead| ahead.abs() > APART);
+    if apart(ahead_of_database) && !apart(before) {
+        let ahead_s = ahead_of_database.map_or(0, seconds);
+        tracing::warn!(ahead_s, "this machine's clock differs from the database's, which counts: set it right");
     }
 }
 
