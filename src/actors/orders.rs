@@ -52,8 +52,22 @@ impl Orders {
             Answer::Stream { fingerprint, id, .. } if *fingerprint == key.fingerprint => OrderId::new(*id),
             Answer::Stream { .. } | Answer::Body { .. } => return Err(ExecuteError::KeyReused),
         };
-        let repeat = Repeat { id: CommandId::new(key.key), command: CommandName::Place, fingerprint: key.fingerprint };
-        self.repeat.ask(To { id, origin: None, message: repeat }).await?
+        // The journal says that it was.
+        self.answered(id, CommandName::Place, key).await?.ok_or(ExecuteError::Unknown)
+    }
+
+    /// What was answered to a command with this key, if it was: for whoever has something to object to the command.
+    pub async fn answered(
+        &self,
+        order: OrderId,
+        command: CommandName,
+        key: AnswerKey,
+    ) -> Result<Option<Receipt>, ExecuteError> {
+        match self.repeat.ask(To { id: order, origin: None, message: Repeat { command, key } }).await? {
+            Ok(receipt) => Ok(Some(receipt)),
+            Err(ExecuteError::NotAnswered) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Carries out a command of someone who is not the store's owner.
@@ -68,11 +82,15 @@ impl Orders {
             return Err(ExecuteError::Rejected { rejection: Rejection::NotFound, order: None });
         };
         let store = order.placement.store.id;
-        self.desk.ask(To { id: store, origin: None, message: AttendDesk }).await.map_err(|refusal| match refusal {
-            // Nothing of the command has left for the order: whatever became of the desk, it did not happen.
-            Refusal::NoReply | Refusal::Stopped => Refusal::Paused,
-            definite => definite,
-        })?;
+        let attended = self.desk.ask(To { id: store, origin: None, message: AttendDesk }).await;
+        if let Err(refusal) = attended {
+            // A repeat needs nobody at the desk.
+            let before = match execute.key {
+                Some(key) => self.answered(order.id, execute.command.name(), key).await?,
+                None => None,
+            };
+            return before.ok_or_else(|| ExecuteError::Refused(before_the_order(refusal)));
+        }
         self.send(order.id, execute, false).await
     }
 
@@ -111,4 +129,9 @@ impl Orders {
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
+}
+
+/// Nothing of the command has left for the order: whatever became of whom was asked first, it did not happen.
+fn before_the_order(refusal: Refusal) -> Refusal {
+    if refusal.is_definite() { refusal } else { Refusal::Paused }
 }

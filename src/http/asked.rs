@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::access::Caller;
 use crate::actors::{Execute, ReadBook, Receipt, System, To};
-use crate::order::{CommandId, OrderCommand, OrderId, Party, RiderId};
+use crate::order::{CommandId, OrderCommand, OrderId, Party, RiderId, Timestamp};
 use crate::store::AnswerKey;
 
 use super::code::Code;
@@ -51,23 +51,34 @@ impl FromRequest for Asked {
 impl Asked {
     /// Carries the command out and answers with the order.
     pub(super) async fn carry_out(self, command: OrderCommand, fingerprint: i64) -> Result<HttpResponse, ApiError> {
+        self.carry_out_unless(Ok(()), command, fingerprint).await
+    }
+
+    /// The same for a command that something is to be said against by now. A repeat of one that was answered before gets its
+    /// answer all the same.
+    pub(super) async fn carry_out_unless(
+        self,
+        objection: Result<(), ApiError>,
+        command: OrderCommand,
+        fingerprint: i64,
+    ) -> Result<HttpResponse, ApiError> {
         let party = self.caller.party();
-        let (receipt, now) = self.receipt(command, fingerprint).await?;
+        let (receipt, now) = self.receipt(objection, command, fingerprint).await?;
         Ok(reply(StatusCode::OK, &receipt, Reader { party: &party, now }))
     }
 
     /// The same for a rider who takes a delivery: their own book may have been full.
     pub(super) async fn claim(self, fingerprint: i64) -> Result<HttpResponse, ApiError> {
         let party = self.caller.party();
-        if let Party::Rider(rider) = &party {
-            self.has_room(rider).await?;
-        }
-        let (receipt, now) = self.receipt(OrderCommand::Claim, fingerprint).await?;
+        let objection = match &party {
+            Party::Rider(rider) => self.has_room(rider).await,
+            Party::Customer(_) | Party::Store(_) | Party::Operator(_) | Party::System => Ok(()),
+        };
+        let (receipt, now) = self.receipt(objection, OrderCommand::Claim, fingerprint).await?;
+        let reader = Reader { party: &party, now };
         match &party {
-            Party::Rider(rider) if receipt.order.rider() != Some(rider) => {
-                Err(ApiError::new(Code::RiderAtCapacity).about_order(receipt.order.id))
-            }
-            _ => Ok(reply(StatusCode::OK, &receipt, Reader { party: &party, now })),
+            Party::Rider(rider) if receipt.order.rider() != Some(rider) => Err(was_full(&receipt, reader)),
+            _ => Ok(reply(StatusCode::OK, &receipt, reader)),
         }
     }
 
@@ -78,30 +89,35 @@ impl Asked {
         let message = To { id: rider.clone(), origin: None, message: ReadBook::default() };
         let book = riders.books.ask(message).await?;
         if book.held().len() >= riders.capacity && !book.held().contains(&self.order) {
-            return Err(ApiError::new(Code::RiderAtCapacity));
+            return Err(ApiError::new(Code::RiderAtCapacity).detail("nothing was changed"));
         }
         Ok(())
     }
 
     async fn receipt(
         self,
+        objection: Result<(), ApiError>,
         command: OrderCommand,
         fingerprint: i64,
-    ) -> Result<(Receipt, crate::order::Timestamp), ApiError> {
+    ) -> Result<(Receipt, Timestamp), ApiError> {
         let _entered = self.key.map(|key| self.running.enter(key)).transpose()?;
         let party = self.caller.party();
-        let execute = Execute {
-            id: CommandId::new(self.key.unwrap_or_else(Uuid::now_v7)),
-            by: party.clone(),
-            command,
-            key: self.key.map(|key| AnswerKey { key, fingerprint }),
-            if_version: self.if_version,
-        };
-        let orders = &self.system.orders;
-        let outcome = match party {
-            Party::Store(_) => orders.manage(self.order, execute).await,
-            Party::Customer(_) | Party::Rider(_) | Party::Operator(_) | Party::System => {
-                orders.execute(self.order, execute).await
+        let (orders, key) = (&self.system.orders, self.key.map(|key| AnswerKey { key, fingerprint }));
+        let outcome = match (objection, key) {
+            (Err(objection), None) => return Err(objection),
+            (Err(objection), Some(key)) => match orders.answered(self.order, command.name(), key).await.transpose() {
+                Some(before) => before,
+                None => return Err(objection),
+            },
+            (Ok(()), key) => {
+                let id = CommandId::new(self.key.unwrap_or_else(Uuid::now_v7));
+                let execute = Execute { id, by: party.clone(), command, key, if_version: self.if_version };
+                match party {
+                    Party::Store(_) => orders.manage(self.order, execute).await,
+                    Party::Customer(_) | Party::Rider(_) | Party::Operator(_) | Party::System => {
+                        orders.execute(self.order, execute).await
+                    }
+                }
             }
         };
         let now = self.system.clock.now();
@@ -119,6 +135,18 @@ impl Asked {
     pub(super) fn caller(&self) -> &Caller {
         &self.caller
     }
+}
+
+/// The order was taken for the rider, and their book said no.
+fn was_full(receipt: &Receipt, reader: Reader<'_>) -> ApiError {
+    let order = &receipt.order;
+    let refusal = ApiError::new(Code::RiderAtCapacity).about_order(order.id).detail(format!(
+        "the rider's book was full when the order came to it: by version {} the order was assigned to the rider and taken \
+         back, which its history shows",
+        order.version
+    ));
+    let refusal = refusal.in_state(order.status().as_str(), reader.allowed_words(order));
+    if receipt.replayed { refusal.replayed() } else { refusal }
 }
 
 /// The version that the caller insists on: `"17"`, or `17`; any version for `*`.

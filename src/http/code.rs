@@ -129,7 +129,8 @@ codes! {
         "Riders cannot take this delivery now: it waits for the kitchen, or the store decides who carries it.",
         "Look for another delivery.";
     RiderAtCapacity "rider_at_capacity" 409 "The rider's hands are full",
-        "The rider carries as many deliveries as a rider may. Nothing was changed.",
+        "The rider carries as many deliveries as a rider may. The detail says whether nothing was changed, or the order \
+         was assigned to the rider and taken back at once: then its history shows both, and it is offered again.",
         "Deliver one first, or choose another rider.";
     AssignmentPending "assignment_pending" 409 "The rider's book is being asked",
         "Whether the rider has room for this delivery is not known yet, so it cannot be accepted or picked up. Nothing \

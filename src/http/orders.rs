@@ -106,10 +106,13 @@ pub(super) async fn claim(asked: Asked, body: OptionalBody<Nothing>) -> Result<H
 pub(super) async fn assign(asked: Asked, body: Body<AssignBody>) -> Result<HttpResponse, ApiError> {
     let fingerprint = body.fingerprint();
     let AssignBody { rider_id: rider } = body.into_inner();
-    if !is_rider_of_the_store(&asked, &rider).await? {
-        return Err(ApiError::new(Code::InvalidValue).field("/rider_id", "not_a_rider", "is no rider of this store"));
-    }
-    asked.carry_out(OrderCommand::Assign { rider }, fingerprint).await
+    let known = is_rider_of_the_store(&asked, &rider).await?;
+    let objection = if known {
+        Ok(())
+    } else {
+        Err(ApiError::new(Code::InvalidValue).field("/rider_id", "not_a_rider", "is no rider of this store"))
+    };
+    asked.carry_out_unless(objection, OrderCommand::Assign { rider }, fingerprint).await
 }
 
 /// Of an order that is not the caller's nothing is told here: the command will be refused as for none.

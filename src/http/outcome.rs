@@ -25,6 +25,10 @@ impl Reader<'_> {
         order.allowed(self.party, self.now)
     }
 
+    pub(super) fn allowed_words(self, order: &Order) -> Vec<&'static str> {
+        self.allowed(order).into_iter().map(CommandName::as_str).collect()
+    }
+
     /// The order as this reader sees it.
     pub(super) fn json(self, order: &Order) -> String {
         serde_json::to_string(&order.document(self.allowed(order))).expect("a document has string keys")
@@ -76,8 +80,7 @@ pub(super) fn refused(error: ExecuteError, reader: Reader<'_>) -> ApiError {
             match order {
                 // What the caller may not know of shows neither its status nor itself.
                 Some(order) if code.status() == StatusCode::CONFLICT => {
-                    let allowed = reader.allowed(&order).into_iter().map(CommandName::as_str).collect();
-                    refusal.about_order(order.id).in_state(order.status().as_str(), allowed)
+                    refusal.about_order(order.id).in_state(order.status().as_str(), reader.allowed_words(&order))
                 }
                 Some(_) | None => refusal,
             }
@@ -89,8 +92,10 @@ pub(super) fn refused(error: ExecuteError, reader: Reader<'_>) -> ApiError {
         ExecuteError::Refused(refusal) => refusal.into(),
         ExecuteError::Unwritable => ApiError::new(Code::ServiceUnavailable),
         ExecuteError::Unknown => ApiError::new(Code::OutcomeUnknown),
-        // Only a placement meets it, and the way to the orders has turned it into that answer.
-        ExecuteError::AnsweredBefore(_) | ExecuteError::Broken => ApiError::new(Code::Internal),
+        // The way to the orders has turned the first two into what they mean.
+        ExecuteError::AnsweredBefore(_) | ExecuteError::NotAnswered | ExecuteError::Broken => {
+            ApiError::new(Code::Internal)
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Answer, Append, Catalogue, CatalogueChange, Committed, Cursor, DbError, NewAnswer, NotAppended, OpenError,
-    OpenStream, PostgresPlace, Recorded, Snapshot, StreamId, Views, postgres, sqlite,
+    OpenStream, PostgresPlace, Recorded, Snapshot, StreamAnswer, StreamId, Views, postgres, sqlite,
 };
 use crate::order::{StoreId, Timestamp};
 
@@ -186,12 +186,16 @@ impl Writer {
         self.noted(outcome)
     }
 
-    /// Keeps the answer to a request that changes nothing else here; refused if its key has one.
-    pub async fn remember_answer(&mut self, answer: &NewAnswer) -> Result<Result<(), NotAppended>, DbError> {
+    /// Keeps answers that nothing else is written with, and says of each whether it is kept:
+    /// [`NotAppended::AnsweredBefore`] if its key has one. One transaction, and no harm in a repeat.
+    pub async fn remember_answers(
+        &mut self,
+        answers: &[StreamAnswer],
+    ) -> Result<Vec<Result<(), NotAppended>>, DbError> {
         self.not_fenced()?;
         let outcome = match &mut self.kept {
-            Kept::Sqlite(writer) => writer.remember_answer(answer).await,
-            Kept::Postgres(writer) => writer.remember_answer(answer).await,
+            Kept::Sqlite(writer) => writer.remember_answers(answers).await,
+            Kept::Postgres(writer) => writer.remember_answers(answers).await,
         };
         self.noted(outcome)
     }

@@ -141,6 +141,17 @@ pub enum Answer {
     Body { fingerprint: i64, status: u16, body: String },
 }
 
+/// The answer to a request that no event of a stream carries, on its way into the database: nothing was changed, or the
+/// answer was given before what would tell it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamAnswer {
+    pub key: AnswerKey,
+    pub at: Timestamp,
+    pub stream: Uuid,
+    /// Exactly the version of the stream that was told.
+    pub version: u32,
+}
+
 /// The answer to a request that makes no stream, on its way into the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewAnswer {

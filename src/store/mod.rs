@@ -23,7 +23,7 @@ pub use engine::{DataPlace, Engine, Onlooker, Readers, Writer};
 pub use error::{DbError, OpenError};
 pub use journal::{
     Answer, AnswerKey, Append, BadPosition, Committed, Cursor, Due, NewAnswer, NewEvent, NotAppended, OpenStream,
-    Position, Recorded, SHARDS, Shard, StreamId, StreamKind,
+    Position, Recorded, SHARDS, Shard, StreamAnswer, StreamId, StreamKind,
 };
 pub use postgres::PostgresPlace;
 pub use sandbox::{LedgerRow, SandboxLedger};

@@ -160,6 +160,112 @@ async fn keys_are_honoured_where_they_are_not_required() {
 }
 
 #[tokio::test]
+async fn an_assignment_is_answered_the_same_after_its_rider_left() {
+    let app = TestApp::start().await;
+    let life = Life::at(&app, "quick_service").await;
+    app.hire(&life.shop, &life.rider).await;
+    let order = life.order_in(&app, "accepted").await;
+    let (path, body) = (format!("/v1/orders/{order}/assign"), json!({"rider_id": life.rider.sub}));
+    let first = post_with_key(&app, &life.shop.owner, "one", &path, &body).await;
+    let hired = format!("/v1/stores/{}/riders/{}", life.shop.id, life.rider.sub);
+    app.delete(&life.shop.owner, &hired).await.done();
+
+    let again = post_with_key(&app, &life.shop.owner, "one", &path, &body).await;
+
+    assert!(replayed(&again), "{}", again.body);
+    assert_eq!((again.status, &again.body["version"]), (200, &first.body["version"]));
+    let other = json!({"rider_id": "somebody"});
+    post_with_key(&app, &life.shop.owner, "one", &path, &other).await.refused(422, "idempotency_key_reused");
+    post_with_key(&app, &life.shop.owner, "two", &path, &other).await.refused(422, "invalid_value");
+}
+
+#[tokio::test]
+async fn a_claim_is_answered_the_same_when_the_hands_are_full() {
+    let app = TestApp::start().await;
+    let life = Life::at(&app, "food_delivery").await;
+    let mut orders = Vec::new();
+    for _ in 0..4 {
+        orders.push(life.order_in(&app, "ready").await);
+    }
+    let claim = |order: &str| format!("/v1/orders/{order}/claim");
+    let first = post_with_key(&app, &life.rider, "one", &claim(&orders[0]), &json!({})).await;
+    app.pick_up(&life.rider, &orders[0]).await.ok();
+    app.deliver(&life.rider, &orders[0]).await.ok();
+    for order in &orders[1..] {
+        let taken = || async { (app.claim(&life.rider, order).await.status == 200).then_some(()) };
+        wait_until("the first is out of the book", taken).await;
+    }
+
+    let again = post_with_key(&app, &life.rider, "one", &claim(&orders[0]), &json!({})).await;
+
+    assert!(replayed(&again), "{}", again.body);
+    assert_eq!((again.status, &again.body["version"]), (200, &first.body["version"]));
+}
+
+#[tokio::test]
+async fn an_answer_given_while_the_kitchen_is_silent_stays_the_answer() {
+    let mut app = TestApp::start().await;
+    let life = Life::at(&app, json!({"preset": "food_delivery", "cancel_until": "pick_up"})).await;
+    let order = life.order_in(&app, "preparing").await;
+    app.pause_store_management(true).await;
+    let path = format!("/v1/orders/{order}/cancel");
+    let first = post_with_key(&app, &life.customer, "one", &path, &json!({})).await;
+    assert_eq!((first.status, &first.body["status"]), (200, &json!("cancelled")));
+    app.pause_store_management(false).await;
+    let stopped = |order: &Value| order["preparation"]["status"] == "cancelled";
+    app.wait_for_order(&order, "the kitchen has stopped", stopped).await;
+
+    for end in ["nothing", "restart"] {
+        if end == "restart" {
+            app.restart();
+        }
+        let again = post_with_key(&app, &life.customer, "one", &path, &json!({})).await;
+        assert!(replayed(&again), "after a {end}");
+        assert_eq!((again.status, &again.body), (200, &first.body), "after a {end}");
+    }
+}
+
+#[tokio::test]
+async fn what_changed_nothing_keeps_its_key_and_its_answer() {
+    let mut app = TestApp::start().await;
+    let life = Life::at(&app, "store_delivered").await;
+    let order = life.order_in(&app, "accepted").await;
+    let path = format!("/v1/orders/{order}/pay");
+    let first = post_with_key(&app, &life.customer, "one", &path, &json!({})).await;
+    assert_eq!(first.status, 200, "it is paid already: {}", first.body);
+    assert!(!replayed(&first));
+    let other = json!({"token": "another"});
+    post_with_key(&app, &life.customer, "one", &path, &other).await.refused(422, "idempotency_key_reused");
+
+    life.bring_to(&app, &order, "completed").await;
+    for end in ["nothing", "kill"] {
+        if end == "kill" {
+            app.kill();
+            app.start_again();
+        }
+        let again = post_with_key(&app, &life.customer, "one", &path, &json!({})).await;
+        assert!(replayed(&again), "after a {end}: {}", again.body);
+        assert_eq!((again.status, &again.body["version"]), (200, &first.body["version"]));
+        post_with_key(&app, &life.customer, "one", &path, &other).await.refused(422, "idempotency_key_reused");
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_needs_nobody_at_the_store_s_desk() {
+    let app = TestApp::start().await;
+    let life = Life::at(&app, "food_delivery").await;
+    let order = life.place(&app).await;
+    let path = format!("/v1/orders/{order}/accept");
+    let first = post_with_key(&app, &life.shop.owner, "one", &path, &json!({})).await;
+    app.pause_store_management(true).await;
+    let again = post_with_key(&app, &life.shop.owner, "one", &path, &json!({})).await;
+    assert!(replayed(&again), "{}", again.body);
+    assert_eq!((again.status, &again.body["version"]), (200, &first.body["version"]));
+    post_with_key(&app, &life.shop.owner, "two", &path, &json!({})).await.refused(503, "service_unavailable");
+    app.pause_store_management(false).await;
+}
+
+#[tokio::test]
 async fn a_malformed_key_is_refused_and_a_missing_one_where_it_is_required() {
     let app = TestApp::start().await;
     let shop: Shop = app.store("food_delivery").await;

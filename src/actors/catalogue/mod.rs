@@ -3,11 +3,13 @@
 //! Read without asking anyone, so that orders are taken while a store's management is down. Memory is never ahead of the
 //! disk, and behind it only while the outcome of a commit is unknown: see `writing`.
 
+mod answers;
 mod writing;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use self::answers::Answers;
 pub use self::writing::CatalogueError;
 use self::writing::Doubts;
 use super::dispatch::StoreRiders;
@@ -72,12 +74,13 @@ fn store_of(shop: &Shop) -> StoreRef {
 pub struct Stores {
     listings: Arc<RwLock<HashMap<StoreId, Arc<Listing>>>>,
     doubts: Arc<Doubts>,
+    answers: Arc<Answers>,
     writer: Mailbox<Between>,
 }
 
 impl Stores {
     pub fn new(catalogue: Catalogue, writer: Mailbox<Between>) -> Self {
-        let stores = Self { listings: Arc::default(), doubts: Arc::default(), writer };
+        let stores = Self { listings: Arc::default(), doubts: Arc::default(), answers: Arc::default(), writer };
         changes_to(catalogue).for_each(|change| stores.adopt(&change));
         stores
     }

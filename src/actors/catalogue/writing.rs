@@ -71,20 +71,6 @@ impl Stores {
             .await
     }
 
-    /// Keeps the answer to a request that changed something elsewhere.
-    pub async fn remember(&self, answer: NewAnswer) -> Result<(), CatalogueError> {
-        self.write(move |writer| {
-            Box::pin(async move {
-                match writer.remember_answer(&answer).await {
-                    Ok(Ok(())) => Ok(()),
-                    Ok(Err(refusal)) => Err(refused(refusal)),
-                    Err(error) => Err(failed(&error)),
-                }
-            })
-        })
-        .await
-    }
-
     /// See [`Writer::forget_answers`].
     pub async fn forget_answers(&self, before: Timestamp, limit: usize) -> Result<u64, CatalogueError> {
         self.write(move |writer| {
@@ -183,7 +169,7 @@ impl Stores {
     }
 
     /// Does this on the journal's own connection, between two groups of appends.
-    async fn write<T, W>(&self, work: W) -> Result<T, CatalogueError>
+    pub(super) async fn write<T, W>(&self, work: W) -> Result<T, CatalogueError>
     where
         T: Send + 'static,
         W: for<'a> FnOnce(&'a mut Writer) -> LocalBoxFuture<'a, Result<T, CatalogueError>> + Send + 'static,
@@ -202,7 +188,7 @@ impl Stores {
     }
 }
 
-fn refused(refusal: NotAppended) -> CatalogueError {
+pub(super) fn refused(refusal: NotAppended) -> CatalogueError {
     match refusal {
         NotAppended::AnsweredBefore(answer) => CatalogueError::AnsweredBefore(answer),
         NotAppended::VersionConflict

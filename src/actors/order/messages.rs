@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use actix::Message;
+use actix::{Context, Handler, Message};
 
-use crate::actors::mailbox::Refusal;
+use super::OrderActor;
+use crate::actors::mailbox::{Admitted, Refusal};
 use crate::order::{CommandId, CommandName, Order, OrderCommand, Party, Rejection};
 use crate::store::{Answer, AnswerKey, Position};
 
@@ -22,13 +23,13 @@ pub struct Execute {
     pub if_version: Option<u32>,
 }
 
-/// Asks for the answer to a command that the order has carried out before.
+/// Asks for the answer to a command with a key that the order has answered before; [`ExecuteError::NotAnswered`] if it has
+/// not.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "Result<Receipt, ExecuteError>")]
 pub struct Repeat {
-    pub id: CommandId,
     pub command: CommandName,
-    pub fingerprint: i64,
+    pub key: AnswerKey,
 }
 
 /// Asks for the order as it stands.
@@ -57,6 +58,8 @@ pub enum ExecuteError {
     KeyReused,
     #[error("this request was answered before")]
     AnsweredBefore(Answer),
+    #[error("this request was not answered before")]
+    NotAnswered,
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// Definitely not written.
@@ -67,4 +70,41 @@ pub enum ExecuteError {
     /// Our own rules contradict each other. Nothing was written.
     #[error("the order's rules failed")]
     Broken,
+}
+
+impl Handler<Admitted<Execute>> for OrderActor {
+    type Result = ();
+
+    fn handle(&mut self, asked: Admitted<Execute>, ctx: &mut Context<Self>) {
+        match asked.start() {
+            Some((execute, reply)) => self.execute(execute, reply, ctx),
+            None => self.leave_if_nobody(),
+        }
+    }
+}
+
+impl Handler<Admitted<Repeat>> for OrderActor {
+    type Result = ();
+
+    fn handle(&mut self, asked: Admitted<Repeat>, ctx: &mut Context<Self>) {
+        let Some((Repeat { command, key }, reply)) = asked.start() else { return };
+        self.find_answer(command, key, ctx, move |actor, found, ctx| match found {
+            Ok(Some(answered)) => actor.answer_again(answered, command, key, reply.hand_on(), ctx),
+            Ok(None) => {
+                reply.send(Err(ExecuteError::NotAnswered));
+                actor.leave_if_nobody();
+            }
+            Err(error) => reply.send(Err(error)),
+        });
+    }
+}
+
+impl Handler<Admitted<Inspect>> for OrderActor {
+    type Result = ();
+
+    fn handle(&mut self, asked: Admitted<Inspect>, _: &mut Context<Self>) {
+        let Some((Inspect, reply)) = asked.start() else { return };
+        reply.send(self.order.clone());
+        self.leave_if_nobody();
+    }
 }

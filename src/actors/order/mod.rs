@@ -6,25 +6,27 @@
 
 mod answers;
 mod asks;
+mod history;
 mod messages;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
 
-use self::answers::{Answered, Unanswered};
+use self::answers::{Answered, Kept, Unanswered};
 use self::asks::Asks;
+pub(super) use self::history::read;
 pub use self::messages::{Execute, ExecuteError, Receipt};
 pub(super) use self::messages::{Inspect, Repeat};
 use super::journal::{Write, WriteError, settled};
-use super::mailbox::{Admitted, Reply};
+use super::mailbox::Reply;
 use super::registry::{Lifeline, Resident};
 use super::tail::News;
 use super::world::World;
 use crate::order::{
-    self, CommandId, CommandName, NoStep, Order, OrderCommand, OrderEvent, OrderId, Party, Rejection, Step, Timestamp,
+    self, CommandId, CommandName, NoStep, Order, OrderCommand, OrderId, Party, Rejection, Step, Timestamp,
 };
 use crate::store::{Append, Committed, Due, NewEvent, NotAppended, Recorded, Shard, StreamId};
 
@@ -118,7 +120,7 @@ impl OrderActor {
     }
 
     fn remember(&mut self, history: &[Recorded], ctx: &mut Context<Self>) {
-        match answers::fold(self.id(), history, &self.world.stores) {
+        match history::fold(self.id(), history, &self.world.stores) {
             Ok((order, answered)) => {
                 self.order = order;
                 self.answered = answered;
@@ -134,10 +136,18 @@ impl OrderActor {
 
     fn execute(&mut self, execute: Execute, reply: Reply<Execute>, ctx: &mut Context<Self>) {
         self.lifeline.working_on(execute.id);
-        if let Some(answered) = self.answered.iter().find(|answered| answered.command == execute.id).copied() {
-            let fingerprint = execute.key.map(|key| key.fingerprint);
-            return self.answer_again(answered, fingerprint, execute.command.name(), reply, ctx);
-        }
+        let Some(key) = execute.key else { return self.decide(execute, reply, ctx) };
+        let command = execute.command.name();
+        let Some(reply) = self.wait_with_the_first(key, reply) else { return };
+        self.find_answer(command, key, ctx, move |actor, found, ctx| match found {
+            Ok(Some(answered)) => actor.answer_again(answered, command, key, reply, ctx),
+            Ok(None) => actor.decide(execute, reply, ctx),
+            Err(error) => reply.send(Err(error)),
+        });
+    }
+
+    /// A command that was not answered before.
+    fn decide(&mut self, execute: Execute, reply: Reply<Execute>, ctx: &mut Context<Self>) {
         if let (Some(order), Some(seen)) = (&self.order, execute.if_version)
             && order.version != seen
         {
@@ -167,7 +177,9 @@ impl OrderActor {
             self.in_work().asks.hurry(); // The customer asks to try again now.
             self.follow_through(ctx);
         }
-        self.answer_when_ready(execute.command.name(), Receipt { order, position: None, replayed: false }, reply, ctx);
+        let receipt = Receipt { order, position: None, replayed: false };
+        let key = execute.key.map(|key| Kept { key, follows: false });
+        self.answer_when_ready(Unanswered { command: execute.command.name(), key, receipt, reply }, ctx);
     }
 
     /// A command of our own: an answer of the world, or a deadline. Nobody waits for what comes of it.
@@ -271,17 +283,18 @@ impl OrderActor {
         ctx: &mut Context<Self>,
     ) {
         if let Some(key) = execute.key {
-            let this = Answered { command: execute.id, fingerprint: key.fingerprint, version: next.version };
-            self.answered = self.answered.iter().copied().chain([this]).collect();
+            let this = Answered { placed_here: self.order.is_none(), ..Answered::following(key, next.version) };
+            self.now_answered(this);
         }
         let before = self.order.replace(next.clone());
         self.lifeline.occupied();
         self.in_work().asks.intent_is_fresh(before.as_deref(), &next);
         if let Some(reply) = reply {
             let receipt = Receipt { order: next, position: Some(committed.last), replayed: false };
-            self.answer_when_ready(execute.command.name(), receipt, reply, ctx);
+            let key = execute.key.map(|key| Kept { key, follows: true });
+            self.answer_when_ready(Unanswered { command: execute.command.name(), key, receipt, reply }, ctx);
         }
-        self.answer_who_waits();
+        self.answer_who_waits(ctx);
         self.follow_through(ctx);
         self.carry_out_what_waited(ctx);
     }
@@ -343,47 +356,4 @@ impl OrderActor {
 fn note_id(order: &Order, name: CommandName) -> CommandId {
     let name = format!("{}:{}", name.as_str(), order.version);
     CommandId::new(uuid::Uuid::new_v5(&order.id.uuid(), name.as_bytes()))
-}
-
-impl Handler<Admitted<Execute>> for OrderActor {
-    type Result = ();
-
-    fn handle(&mut self, asked: Admitted<Execute>, ctx: &mut Context<Self>) {
-        match asked.start() {
-            Some((execute, reply)) => self.execute(execute, reply, ctx),
-            None => self.leave_if_nobody(),
-        }
-    }
-}
-
-impl Handler<Admitted<Repeat>> for OrderActor {
-    type Result = ();
-
-    fn handle(&mut self, asked: Admitted<Repeat>, ctx: &mut Context<Self>) {
-        let Some((repeat, reply)) = asked.start() else { return };
-        match self.answered.iter().find(|answered| answered.command == repeat.id).copied() {
-            Some(answered) => {
-                self.answer_again(answered, Some(repeat.fingerprint), repeat.command, reply.hand_on(), ctx);
-            }
-            None => {
-                reply.send(Err(ExecuteError::Unknown));
-                self.leave_if_nobody();
-            }
-        }
-    }
-}
-
-impl Handler<Admitted<Inspect>> for OrderActor {
-    type Result = ();
-
-    fn handle(&mut self, asked: Admitted<Inspect>, _: &mut Context<Self>) {
-        let Some((Inspect, reply)) = asked.start() else { return };
-        reply.send(self.order.clone());
-        self.leave_if_nobody();
-    }
-}
-
-/// Reads the journal's rows of one order into its events.
-pub(super) fn read(recorded: &Recorded) -> Result<OrderEvent, order::UnreadableEvent> {
-    OrderEvent::read(&recorded.name, &recorded.data)
 }

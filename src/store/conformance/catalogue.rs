@@ -6,7 +6,7 @@ use super::{Place, id, on_every_engine};
 use crate::order::{Currency, ItemId, Money, Place as Address, Point, Preset, ServicePolicy, StoreId, Timestamp};
 use crate::store::{
     Answer, AnswerKey, CatalogueChange, CommitFault, DbError, Engine, MenuItem, NewAnswer, NotAppended, Shop,
-    StoreRider,
+    StoreRider, StreamAnswer,
 };
 
 on_every_engine!(
@@ -15,6 +15,8 @@ on_every_engine!(
     an_item_of_a_store_that_does_not_exist_is_refused,
     a_change_and_its_answer_happen_together,
     an_answer_is_remembered_until_it_is_forgotten,
+    the_first_answer_to_a_key_is_kept,
+    an_answer_of_a_replaced_writer_is_not_kept,
     a_catalogue_change_of_a_replaced_writer_is_refused,
     a_catalogue_change_whose_answer_was_lost_is_unknown,
     a_store_is_settled_as_the_lost_commit_left_it,
@@ -136,13 +138,17 @@ async fn a_change_and_its_answer_happen_together(place: Place) {
     assert_eq!(engine.readers.answer(id(10)).await.unwrap(), None, "what was refused has no answer");
 }
 
+fn stream_answer(key: u128, version: u32) -> StreamAnswer {
+    let at = Timestamp::from_micros(key as i64);
+    StreamAnswer { key: AnswerKey { key: id(key), fingerprint: 3 }, at, stream: id(7), version }
+}
+
 async fn an_answer_is_remembered_until_it_is_forgotten(place: Place) {
     let mut engine = place.open().await;
-    for key in 1..=5 {
-        assert_eq!(engine.writer.remember_answer(&answer(key)).await.unwrap(), Ok(()));
-    }
-    let again = engine.writer.remember_answer(&NewAnswer { body: "2".into(), ..answer(5) }).await.unwrap();
-    assert!(matches!(again, Err(NotAppended::AnsweredBefore(Answer::Body { body, .. })) if body == r#"{"id":1}"#));
+    let answers: Vec<_> = (1..=5).map(|key| stream_answer(key, 4)).collect();
+    assert_eq!(engine.writer.remember_answers(&answers).await.unwrap(), vec![Ok(()); 5]);
+    let told = Answer::Stream { fingerprint: 3, id: id(7), version: 4 };
+    assert_eq!(engine.readers.answer(id(5)).await.unwrap(), Some(told));
 
     let before = Timestamp::from_micros(4);
     assert_eq!(engine.writer.forget_answers(before, 2).await.unwrap(), 2);
@@ -150,6 +156,29 @@ async fn an_answer_is_remembered_until_it_is_forgotten(place: Place) {
     assert!(engine.readers.answer(id(3)).await.unwrap().is_some());
     assert_eq!(engine.writer.forget_answers(before, 2).await.unwrap(), 1);
     assert!(engine.readers.answer(id(4)).await.unwrap().is_some());
+}
+
+async fn the_first_answer_to_a_key_is_kept(place: Place) {
+    let mut engine = place.open().await;
+    let at = |version| Answer::Stream { fingerprint: 3, id: id(7), version };
+    let group = [stream_answer(1, 1), stream_answer(2, 2), stream_answer(1, 3)];
+    let kept = engine.writer.remember_answers(&group).await.unwrap();
+    assert_eq!(kept, [Ok(()), Ok(()), Err(NotAppended::AnsweredBefore(at(1)))]);
+    let again = engine.writer.remember_answers(&[stream_answer(3, 3), stream_answer(2, 9)]).await.unwrap();
+    assert_eq!(again, [Ok(()), Err(NotAppended::AnsweredBefore(at(2)))]);
+
+    engine.writer.fail_next_commit(CommitFault::LostAfter);
+    let lost = engine.writer.remember_answers(&[stream_answer(4, 4)]).await;
+    assert!(matches!(lost, Err(DbError::Unknown(_))));
+    let again = engine.writer.remember_answers(&[stream_answer(4, 4)]).await.unwrap();
+    assert_eq!(again, [Err(NotAppended::AnsweredBefore(at(4)))]);
+}
+
+async fn an_answer_of_a_replaced_writer_is_not_kept(place: Place) {
+    let mut old = place.open().await;
+    let new = place.break_in().await;
+    assert!(matches!(old.writer.remember_answers(&[stream_answer(1, 1)]).await, Err(DbError::Fenced)));
+    assert_eq!(new.readers.answer(id(1)).await.unwrap(), None);
 }
 
 async fn a_catalogue_change_of_a_replaced_writer_is_refused(place: Place) {

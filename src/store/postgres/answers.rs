@@ -1,40 +1,59 @@
 //! Answers that are a status and a body, and forgetting old ones.
 
-use sqlx::postgres::PgRow;
+use std::collections::HashSet;
+
+use sqlx::postgres::{PgBindIterExt as _, PgRow};
 use uuid::Uuid;
 
-use super::classify::{Failure, Outcome, number};
+use super::classify::{Failure, get, number};
 use super::read::answer_from;
 use super::statement::Statement;
 use super::writer::{Session, Writer};
 use crate::order::Timestamp;
-use crate::store::{Answer, DbError, NewAnswer, NotAppended};
+use crate::store::{Answer, DbError, NotAppended, StreamAnswer};
+
+/// `$1` is the epoch: whoever would take the journal over waits for the row that is locked here. Of two answers to one
+/// key the first is kept.
+const REMEMBER: &str = "
+     with fence as materialized (select shard from shards where shard = 0 and epoch = $1 for share),
+          kept as (
+               insert into answers (key, fingerprint, at, stream, version)
+               select * from unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::uuid[], $6::bigint[])
+                where exists (select from fence)
+                   on conflict (key) do nothing returning key)
+     select (select count(*) from fence), array(select key from kept)";
 
 impl Writer {
-    pub(crate) async fn remember_answer(&mut self, answer: &NewAnswer) -> Outcome {
-        let key = answer.key.key;
-        let put = Statement::new(
-            "with fence as materialized (select shard from shards where shard = 0 and epoch = $6 for share)
-             insert into answers (key, fingerprint, at, status, body)
-             select $1, $2, $3, $4, $5 from fence
-                 on conflict (key) do nothing returning key",
-        )
-        .bind(key)
-        .bind(answer.key.fingerprint)
-        .bind(answer.at.as_micros())
-        .bind(answer.status.cast_signed())
-        .bind(answer.body.clone());
+    pub(crate) async fn remember_answers(
+        &mut self,
+        answers: &[StreamAnswer],
+    ) -> Result<Vec<Result<(), NotAppended>>, DbError> {
+        let answers = answers.to_vec();
         self.with(async move |mut session| {
             session.ready().await?;
-            let put = put.bind(session.epoch);
-            let written = session.write(put).await.map_err(Failure::of_write)?;
-            if !written.is_empty() {
-                return Ok(Ok(()));
+            let remember = Statement::new(REMEMBER)
+                .bind(session.epoch)
+                .bind(answers.iter().map(|answer| answer.key.key).bind_iter())
+                .bind(answers.iter().map(|answer| answer.key.fingerprint).bind_iter())
+                .bind(answers.iter().map(|answer| answer.at.as_micros()).bind_iter())
+                .bind(answers.iter().map(|answer| answer.stream).bind_iter())
+                .bind(answers.iter().map(|answer| i64::from(answer.version)).bind_iter());
+            let rows = session.write(remember).await.map_err(Failure::of_write)?;
+            let row = rows.first().ok_or_else(|| DbError::Corrupt("answers: a write without an outcome".into()))?;
+            if get::<i64>(row, 0)? == 0 {
+                return Err(DbError::Fenced);
             }
-            session.check_epoch().await?;
-            let found = session.answer(key).await?;
-            let answer = found.ok_or_else(|| DbError::Corrupt("answers: a key that is and is not there".into()))?;
-            Ok(Err(NotAppended::AnsweredBefore(answer)))
+            let mut kept: HashSet<Uuid> = get::<Vec<Uuid>>(row, 1)?.into_iter().collect();
+            let mut outcomes = Vec::with_capacity(answers.len());
+            for answer in &answers {
+                outcomes.push(if kept.remove(&answer.key.key) {
+                    Ok(())
+                } else {
+                    let nowhere = || DbError::Corrupt("answers: a key that is and is not there".into());
+                    Err(NotAppended::AnsweredBefore(session.answer(answer.key.key).await?.ok_or_else(nowhere)?))
+                });
+            }
+            Ok(outcomes)
         })
         .await
     }

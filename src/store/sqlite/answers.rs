@@ -7,16 +7,16 @@ use super::classify::Stop;
 use super::read::answer_from;
 use super::writer::check_epoch;
 use crate::order::Timestamp;
-use crate::store::{DbError, NewAnswer, NotAppended};
+use crate::store::{Answer, DbError, NewAnswer, NotAppended, StreamAnswer};
 
 impl Writer {
-    pub(crate) async fn remember_answer(&mut self, answer: &NewAnswer) -> Result<Result<(), NotAppended>, DbError> {
+    pub(crate) async fn remember_answers(
+        &mut self,
+        answers: &[StreamAnswer],
+    ) -> Result<Vec<Result<(), NotAppended>>, DbError> {
         let mut connection = self.begin().await?;
-        let work = match check_epoch(&mut connection, self.epoch).await {
-            Ok(()) => remember(&mut connection, answer).await,
-            Err(fenced) => Err(fenced),
-        };
-        self.end(connection, work).await.map_or_else(Stop::into_refusal, |()| Ok(Ok(())))
+        let work = remember_all(&mut connection, self.epoch, answers).await;
+        self.end(connection, work).await.map_err(Stop::into_error)
     }
 
     pub(crate) async fn forget_answers(&mut self, before: Timestamp, limit: i64) -> Result<u64, DbError> {
@@ -46,11 +46,43 @@ pub(super) async fn remember(connection: &mut SqliteConnection, answer: &NewAnsw
     if inserted.rows_affected() == 1 {
         return Ok(());
     }
+    Err(Stop::Refused(NotAppended::AnsweredBefore(held(connection, key).await?)))
+}
+
+async fn remember_all(
+    connection: &mut SqliteConnection,
+    epoch: i64,
+    answers: &[StreamAnswer],
+) -> Result<Vec<Result<(), NotAppended>>, Stop> {
+    check_epoch(connection, epoch).await?;
+    let mut outcomes = Vec::with_capacity(answers.len());
+    for answer in answers {
+        let key = answer.key.key.as_bytes().to_vec();
+        let inserted = sqlx::query(
+            "insert into answers (key, fingerprint, at, stream, version) values ($1, $2, $3, $4, $5)
+                 on conflict (key) do nothing",
+        )
+        .bind(key.clone())
+        .bind(answer.key.fingerprint)
+        .bind(answer.at.as_micros())
+        .bind(answer.stream.as_bytes().to_vec())
+        .bind(i64::from(answer.version))
+        .execute(&mut *connection)
+        .await?;
+        outcomes.push(match inserted.rows_affected() {
+            1 => Ok(()),
+            _ => Err(NotAppended::AnsweredBefore(held(connection, key).await?)),
+        });
+    }
+    Ok(outcomes)
+}
+
+async fn held(connection: &mut SqliteConnection, key: Vec<u8>) -> Result<Answer, Stop> {
     let row = sqlx::query("select key, fingerprint, stream, version, status, body from answers where key = $1")
         .bind(key)
         .fetch_one(connection)
         .await?;
-    Err(Stop::Refused(NotAppended::AnsweredBefore(answer_from(&row)?.1)))
+    Ok(answer_from(&row)?.1)
 }
 
 async fn forget(connection: &mut SqliteConnection, before: Timestamp, limit: i64) -> Result<u64, Stop> {

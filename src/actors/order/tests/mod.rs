@@ -1,5 +1,6 @@
 //! An order's actor in its world: see `town`.
 
+mod repeats;
 mod town;
 
 use std::time::Duration;
