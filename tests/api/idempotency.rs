@@ -164,7 +164,8 @@ async fn an_assignment_is_answered_the_same_after_its_rider_left() {
     let app = TestApp::start().await;
     let life = Life::at(&app, "quick_service").await;
     app.hire(&life.shop, &life.rider).await;
-    let order = life.order_in(&app, "accepted").await;
+    let order = life.place(&app).await;
+    app.accept(&life.shop.owner, &order).await.ok();
     let (path, body) = (format!("/v1/orders/{order}/assign"), json!({"rider_id": life.rider.sub}));
     let first = post_with_key(&app, &life.shop.owner, "one", &path, &body).await;
     let hired = format!("/v1/stores/{}/riders/{}", life.shop.id, life.rider.sub);
