@@ -16,7 +16,6 @@ on_every_engine!(
     a_change_and_its_answer_happen_together,
     an_answer_is_remembered_until_it_is_forgotten,
     the_first_answer_to_a_key_is_kept,
-    an_answer_of_a_replaced_writer_is_not_kept,
     a_catalogue_change_of_a_replaced_writer_is_refused,
     a_catalogue_change_whose_answer_was_lost_is_unknown,
     a_store_is_settled_as_the_lost_commit_left_it,
@@ -172,13 +171,6 @@ async fn the_first_answer_to_a_key_is_kept(place: Place) {
     assert!(matches!(lost, Err(DbError::Unknown(_))));
     let again = engine.writer.remember_answers(&[stream_answer(4, 4)]).await.unwrap();
     assert_eq!(again, [Err(NotAppended::AnsweredBefore(at(4)))]);
-}
-
-async fn an_answer_of_a_replaced_writer_is_not_kept(place: Place) {
-    let mut old = place.open().await;
-    let new = place.break_in().await;
-    assert!(matches!(old.writer.remember_answers(&[stream_answer(1, 1)]).await, Err(DbError::Fenced)));
-    assert_eq!(new.readers.answer(id(1)).await.unwrap(), None);
 }
 
 async fn a_catalogue_change_of_a_replaced_writer_is_refused(place: Place) {

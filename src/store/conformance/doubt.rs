@@ -1,7 +1,7 @@
 //! What holds when a commit's outcome is unknown, and when another writer has taken over.
 
 use super::{Place, append, append_one, id, on_every_engine, whole_journal};
-use crate::store::{AnswerKey, CommitFault, DbError, NewAnswer, NotAppended};
+use crate::store::{AnswerKey, CommitFault, DbError, NotAppended, StreamAnswer};
 
 on_every_engine!(
     a_commit_whose_answer_was_lost_is_found,
@@ -111,20 +111,20 @@ async fn a_writer_that_was_replaced_learns_it_without_writing(place: Place) {
 async fn a_writer_that_was_replaced_remembers_no_answer(place: Place) {
     let mut old = place.open().await;
     let new = place.break_in().await;
-    assert!(matches!(old.writer.remember_answer(&answer(1)).await, Err(DbError::Fenced)));
+    assert!(matches!(old.writer.remember_answers(&[answer(1)]).await, Err(DbError::Fenced)));
     assert_eq!(new.readers.answer(answer(1).key.key).await.unwrap(), None);
 }
 
 async fn a_writer_that_was_replaced_forgets_no_answer(place: Place) {
     let mut old = place.open().await;
-    old.writer.remember_answer(&answer(1)).await.unwrap().unwrap();
+    assert_eq!(old.writer.remember_answers(&[answer(1)]).await.unwrap(), [Ok(())]);
     let new = place.break_in().await;
     let all = crate::order::Timestamp::from_micros(i64::MAX);
     assert!(matches!(old.writer.forget_answers(all, 10).await, Err(DbError::Fenced)));
     assert!(new.readers.answer(answer(1).key.key).await.unwrap().is_some());
 }
 
-fn answer(key: u128) -> NewAnswer {
-    let key = AnswerKey { key: id(key), fingerprint: 7 };
-    NewAnswer { key, at: crate::order::Timestamp::from_micros(1), status: 204, body: String::new() }
+fn answer(key: u128) -> StreamAnswer {
+    let at = crate::order::Timestamp::from_micros(1);
+    StreamAnswer { key: AnswerKey { key: id(key), fingerprint: 3 }, at, stream: id(7), version: 1 }
 }
