@@ -15,7 +15,7 @@ use crate::http;
 use crate::load::{self, LoadArgs, Tokens};
 use crate::maintenance;
 use crate::order::Subject;
-use crate::store::Shard;
+use crate::store::{Shard, TipsDigest};
 
 /// The backend of an order-and-delivery service.
 ///
@@ -56,7 +56,7 @@ enum Command {
     /// Bring the schema of the databases up to date, and end
     Migrate,
     /// Check every promise that the journal can show; the exit status tells
-    Verify,
+    Verify(VerifyArgs),
     /// Make the list views anew from the journal, beside a running server too, and compare them with the old ones
     RebuildViews(RebuildViewsArgs),
     /// Print a token that lets its bearer act as someone
@@ -130,6 +130,13 @@ enum ConfigCommand {
     Show,
 }
 
+#[derive(Debug, Args)]
+struct VerifyArgs {
+    /// What it printed before, to see that what was there then still is as it was
+    #[arg(long, value_name = "EVENTS:DIGEST")]
+    tips: Option<TipsDigest>,
+}
+
 impl Cli {
     /// Carries out one command. What it prints for other programs goes to `out`.
     pub fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
@@ -141,7 +148,7 @@ impl Cli {
                 String::new()
             }
             Command::Migrate => maintenance::migrate(&self.common.load()?)?,
-            Command::Verify => maintenance::verify(&self.common.load()?)?,
+            Command::Verify(args) => maintenance::verify(&self.common.load()?, args.tips.clone())?,
             Command::RebuildViews(args) => {
                 let flags = Flags { listen: args.listen, ..Flags::default() };
                 maintenance::rebuild_views(&self.common.load_with(flags)?)?

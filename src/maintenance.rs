@@ -10,7 +10,7 @@ use crate::actors::{self, Follower, Projector, Rebuilt, Tail, rewound};
 use crate::app::place;
 use crate::config::Config;
 use crate::running::RunningServer;
-use crate::store::{Engine, Onlooker, OpenError, Reader, Shard};
+use crate::store::{Engine, Onlooker, OpenError, Reader, Shard, TipsDigest};
 use crate::telemetry;
 use crate::verify;
 
@@ -26,12 +26,13 @@ pub fn migrate(config: &Config) -> anyhow::Result<String> {
     })
 }
 
-/// Checks what the journal can show. The error says how many promises are broken.
-pub fn verify(config: &Config) -> anyhow::Result<String> {
+/// Checks what the journal can show, and that it still has the tips of earlier, if some are given. The error says how many
+/// promises are broken.
+pub fn verify(config: &Config, tips: Option<TipsDigest>) -> anyhow::Result<String> {
     actix_web::rt::System::new().block_on(async {
         let data = Engine::attach(&place(config)).await?;
         catch_up(&data).await?;
-        let report = verify::verify(&data.readers, &data.views, now_and_then()).await?;
+        let report = verify::verify(&data.readers, &data.views, tips, now_and_then()).await?;
         if report.broken == 0 {
             return Ok(report.to_string());
         }
@@ -47,8 +48,9 @@ pub fn rebuild_views(config: &Config) -> anyhow::Result<String> {
             Ok(data) => {
                 catch_up(&data).await?;
                 let rebuilt = actors::rebuild_at_rest(&data.readers, &data.views, now_and_then()).await?;
-                let Rebuilt { events, checksums, .. } = rebuilt;
-                Ok(rebuild_report(events, &checksums.old, &checksums.new))
+                let Rebuilt { events, checksums, left_out, .. } = rebuilt;
+                let named = left_out.named.iter().map(ToString::to_string).collect();
+                Ok(rebuild_report(events, &checksums.old, &checksums.new, left_out.events, named))
             }
             Err(OpenError::InUse { .. } | OpenError::ServerRuns { .. }) => {
                 rebuild_by_the_server(&RunningServer::of(config)?).await
@@ -71,7 +73,13 @@ async fn rebuild_by_the_server(server: &RunningServer) -> anyhow::Result<String>
             let (Some(old), Some(new)) = (last["old_checksum"].as_str(), last["new_checksum"].as_str()) else {
                 anyhow::bail!("the server could not make the views anew: {}", last["error"]);
             };
-            return Ok(rebuild_report(last["events"].as_u64().unwrap_or_default(), old, new));
+            let number = |field: &str| last[field].as_u64().unwrap_or_default();
+            let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+            let named = last["left_out"].as_array().into_iter().flatten().map(|stream| {
+                let [kind, id, position, why] = ["kind", "id", "position", "why"].map(|field| text(&stream[field]));
+                format!("the {kind} {id} cannot be read at {position}: {why}")
+            });
+            return Ok(rebuild_report(number("events"), old, new, number("left_out_events"), named.collect()));
         }
         tokio::time::sleep(ASK_AGAIN).await;
         state = server.ask(Method::GET, "/v1/operations/views").await?;
@@ -104,9 +112,16 @@ fn show_progress(done: u64, all: u64) {
     }
 }
 
-fn rebuild_report(events: u64, old: &str, new: &str) -> String {
+fn rebuild_report(events: u64, old: &str, new: &str, left_out: u64, named: Vec<String>) -> String {
     let verdict = if old == new { "the same rows as before" } else { "the old rows were not what the journal says" };
-    format!("The views are made anew from {events} events: {verdict}.\nold {old}\nnew {new}\n")
+    let mut report = format!("The views are made anew from {events} events: {verdict}.\nold {old}\nnew {new}\n");
+    if left_out > 0 {
+        report.push_str(&format!(
+            "{left_out} events were left out, of streams that stand there as far as they can be read:\n"
+        ));
+        named.iter().for_each(|stream| report.push_str(&format!("{stream}\n")));
+    }
+    report
 }
 
 /// For what a running server does itself, by `route`.

@@ -43,7 +43,7 @@ pub(crate) fn measure() {
             second_start(&data.place(), &told).await;
         });
         let (began, cpu) = (Instant::now(), cpu_seconds());
-        let report = baedal::maintenance::verify(&config(&data)).expect("every promise is kept");
+        let report = baedal::maintenance::verify(&config(&data), None).expect("every promise is kept");
         told("verify", format!("{:.1} s, {:.1} s of cpu, {}", seconds(began), cpu_seconds() - cpu, resident()));
         println!("{report}");
     }

@@ -11,7 +11,7 @@ use futures_util::stream;
 
 use super::clock::Clock;
 use super::follow::Follower;
-use super::mailbox::Mailbox;
+use super::mailbox::{Mailbox, Refusal};
 use super::order::{Execute, OrderActor};
 use super::registry::To;
 use super::supervision::Part;
@@ -27,6 +27,9 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 
 /// An order that could not be told the time is told again after this.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+/// One that is quarantined, until an operator releases it: its own trouble, and no news twice a second.
+const AGAIN_WHEN_RELEASED: Duration = Duration::from_secs(30);
 
 /// How many rows are read at a time at start.
 const PAGE: usize = 10_000;
@@ -126,20 +129,25 @@ impl Deadlines {
             return;
         }
         let orders = &self.orders;
-        let untold: Vec<OrderId> = stream::iter(due)
+        let untold: Vec<(Duration, OrderId)> = stream::iter(due)
             .map(|order| async move {
-                let told = orders.ask(To { id: order, origin: None, message: note_time(order, now) }).await;
-                matches!(told, Ok(Ok(_))).then_some(()).map_or(Some(order), |()| None)
+                match orders.ask(To { id: order, origin: None, message: note_time(order, now) }).await {
+                    Ok(Ok(_)) => None,
+                    Err(Refusal::Quarantined) => Some((AGAIN_WHEN_RELEASED, order)),
+                    Ok(Err(_)) | Err(_) => Some((AGAIN_AFTER, order)),
+                }
             })
             .buffer_unordered(AT_ONCE)
             .filter_map(|untold| async move { untold })
             .collect()
             .await;
-        if !untold.is_empty() {
-            tracing::warn!(orders = untold.len(), "orders could not be told that something is due; trying again");
-            let again = Timestamp::from_micros(self.clock.now().as_micros() + AGAIN_AFTER.as_micros() as i64);
-            self.due.0.extend(untold.into_iter().map(|order| (again, order)));
+        let missed = untold.iter().filter(|(pause, _)| *pause == AGAIN_AFTER).count();
+        if missed > 0 {
+            tracing::warn!(orders = missed, "orders could not be told that something is due; trying again");
         }
+        let now = self.clock.now().as_micros();
+        let again = |pause: Duration| Timestamp::from_micros(now + pause.as_micros() as i64);
+        self.due.0.extend(untold.into_iter().map(|(pause, order)| (again(pause), order)));
     }
 }
 

@@ -4,7 +4,7 @@
 //! when something may stand there that nobody told of. The cursor decides what is new, so passing from one to the other
 //! can neither skip nor repeat.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,13 +16,16 @@ use super::ledger::{Book, BookError, go_on};
 use super::order::read;
 use super::tail::{Entry, FellBehind, News, Tail};
 use crate::order::{Order, OrderId, RiderBook, Stock, StoreId, Timestamp, replay};
-use crate::store::{Cursor, DbError, Readers, Recorded, StreamId, StreamKind};
+use crate::store::{Cursor, DbError, Position, Readers, Recorded, StreamId, StreamKind};
 
 /// How many states are remembered while reading from disk, so that each event need not fold its stream anew.
 const REMEMBERED: usize = 10_000;
 
 /// The same of stores' stocks, of which one may take a hundred kilobytes.
 const REMEMBERED_STOCKS: usize = 500;
+
+/// How many streams that cannot be read are named; the others are counted.
+const NAMED: usize = 100;
 
 /// A reader's place in the journal.
 pub struct Follower {
@@ -42,9 +45,39 @@ pub struct Follower {
 pub enum FollowError {
     #[error(transparent)]
     Db(#[from] DbError),
-    /// The journal holds something that this program cannot read.
-    #[error("the journal cannot be read at {position} of {stream:?}: {what}")]
-    Unreadable { stream: StreamId, position: crate::store::Position, what: String },
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+}
+
+/// An event that this program cannot read, or that does not fit the ones before it. What follows it in its stream means
+/// nothing without it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the {} {} cannot be read at {position}: {what}", .stream.kind.name(), .stream.id)]
+pub struct Unreadable {
+    pub stream: StreamId,
+    pub position: Position,
+    pub what: String,
+}
+
+/// What a reader had to leave out: a stream that cannot be read concerns nobody else.
+#[derive(Clone, Debug, Default)]
+pub struct LeftOut {
+    pub events: u64,
+    /// The first event of each stream that could not be read, of the first hundred streams.
+    pub named: Vec<Unreadable>,
+}
+
+impl LeftOut {
+    /// What was left out of a later stretch of the journal.
+    pub(super) fn add(&mut self, later: &LeftOut) {
+        self.events += later.events;
+        for unreadable in &later.named {
+            let known = self.named.iter().any(|named| named.stream == unreadable.stream);
+            if !known && self.named.len() < NAMED {
+                self.named.push(unreadable.clone());
+            }
+        }
+    }
 }
 
 impl Follower {
@@ -152,15 +185,7 @@ impl Follower {
         }
         let mut entries = Vec::with_capacity(rows.len());
         for row in &rows {
-            match self.states.entry(row, &self.readers).await {
-                Ok(entry) => entries.push(Arc::new(entry)),
-                // One stream that cannot be read stays behind, and says so; the others go on.
-                Err(error @ FollowError::Unreadable { .. }) => {
-                    tracing::error!(%error, "a stream of the journal is left behind");
-                    metrics::counter!("journal_unreadable_events_total").increment(1);
-                }
-                Err(error @ FollowError::Db(_)) => return Err(error),
-            }
+            entries.extend(self.states.readable(row, &self.readers).await?.map(Arc::new));
         }
         // After the last wait: given up half-way, the same rows are read again.
         for row in &rows {
@@ -200,12 +225,18 @@ pub(super) struct Replay {
     readers: Readers,
     from: Cursor,
     until: Cursor,
+    books_too: bool,
     states: States,
 }
 
 impl Replay {
     pub(super) fn new(readers: Readers, from: Cursor, until: Cursor) -> Self {
-        Self { readers, from, until, states: States::default() }
+        Self { readers, from, until, books_too: true, states: States::default() }
+    }
+
+    /// For whoever shows books to nobody: they may be long.
+    pub(super) fn of_orders(readers: Readers, from: Cursor, until: Cursor) -> Self {
+        Self { books_too: false, ..Self::new(readers, from, until) }
     }
 
     /// How many events lie between.
@@ -213,7 +244,13 @@ impl Replay {
         self.until.marks().map(|mark| mark.position.saturating_sub(self.from.at(mark.shard))).sum()
     }
 
-    /// The next of them, in sequence within each shard; none when all have been handed out.
+    /// What could not be handed out so far.
+    pub(super) fn left_out(&self) -> &LeftOut {
+        &self.states.left_out
+    }
+
+    /// The next of them, in sequence within each shard; none when all have been handed out. Nothing in them if none can be
+    /// read.
     pub(super) async fn next(&mut self, limit: usize) -> Result<Option<Vec<Entry>>, FollowError> {
         if self.distance() == 0 {
             return Ok(None);
@@ -224,9 +261,9 @@ impl Replay {
         }
         let mut entries = Vec::with_capacity(rows.len());
         for row in &rows {
-            // Books are shown to nobody here, and may be long.
-            if row.stream.kind == StreamKind::Order && self.until.has_passed(row.position) {
-                entries.push(self.states.entry(row, &self.readers).await?);
+            let wanted = self.books_too || row.stream.kind == StreamKind::Order;
+            if wanted && self.until.has_passed(row.position) {
+                entries.extend(self.states.readable(row, &self.readers).await?);
             }
             self.from.advance(row.position);
         }
@@ -239,7 +276,7 @@ impl Replay {
         for row in self.readers.stream(stream, 0).await? {
             let wanted = !self.from.has_passed(row.position) && self.until.has_passed(row.position);
             if wanted {
-                entries.push(self.states.entry(&row, &self.readers).await?);
+                entries.extend(self.states.readable(&row, &self.readers).await?);
             }
         }
         Ok(entries)
@@ -252,9 +289,40 @@ struct States {
     orders: HashMap<OrderId, Arc<Order>>,
     stocks: HashMap<StoreId, Stock>,
     riders: HashMap<uuid::Uuid, RiderBook>,
+    /// Streams of which an event could not be read, so that the next one of a long book is not looked for in vain.
+    lost: HashSet<uuid::Uuid>,
+    left_out: LeftOut,
 }
 
 impl States {
+    /// What the row means; none if its stream cannot be read up to here. That is said, once for each stream.
+    async fn readable(&mut self, row: &Recorded, readers: &Readers) -> Result<Option<Entry>, DbError> {
+        if !self.lost.contains(&row.stream.id) {
+            match self.entry(row, readers).await {
+                Ok(entry) => return Ok(Some(entry)),
+                // The row was read; it is what lies before it in its stream that is damaged.
+                Err(FollowError::Db(DbError::Corrupt(what))) => self.lose(row, what),
+                Err(FollowError::Db(error)) => return Err(error),
+                Err(FollowError::Unreadable(unreadable)) => self.lose(row, unreadable.what),
+            }
+        }
+        metrics::counter!("journal_unreadable_events_total").increment(1);
+        self.left_out.events += 1;
+        Ok(None)
+    }
+
+    fn lose(&mut self, row: &Recorded, what: String) {
+        let unreadable = Unreadable { stream: row.stream, position: row.position, what };
+        tracing::error!(error = %unreadable, "a stream of the journal is left behind");
+        if self.left_out.named.len() < NAMED {
+            self.left_out.named.push(unreadable);
+        }
+        if self.lost.len() >= REMEMBERED {
+            self.lost.clear();
+        }
+        self.lost.insert(row.stream.id);
+    }
+
     async fn entry(&mut self, row: &Recorded, readers: &Readers) -> Result<Entry, FollowError> {
         if self.orders.len() > REMEMBERED {
             self.orders.clear();
@@ -265,7 +333,7 @@ impl States {
         if self.riders.len() > REMEMBERED {
             self.riders.clear();
         }
-        let unreadable = |what: String| FollowError::Unreadable { stream: row.stream, position: row.position, what };
+        let unreadable = |what: String| Unreadable { stream: row.stream, position: row.position, what };
         let news = match row.stream.kind {
             StreamKind::Order => self.order_news(row, readers).await?.map_err(unreadable)?,
             StreamKind::Stock => self.stock_news(row, readers).await?.map_err(unreadable)?,

@@ -2,24 +2,28 @@
 //!
 //! The new rows grow in tables of their own. When they have come to where the journal stood at the beginning, the
 //! projector stands still, the rest is added, and the tables change names in one transaction: whoever reads sees the
-//! old ones or the new ones, whole. Orders, feeds and messages notice nothing. A crash on the way leaves the old views
-//! as they are; the unfinished new ones are thrown away by the next rebuild.
+//! old ones or the new ones, whole. Orders, feeds and messages notice nothing. It may end anywhere, by a crash or with
+//! the process: whoever reads goes on with what was there, and what is left behind is thrown away by the next start, or
+//! by the next rebuild.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-use super::follow::{FollowError, Replay};
+use super::follow::{FollowError, LeftOut, Replay};
 use super::projector::TOGETHER;
 use super::view_rows::Rows;
-use crate::store::{Checksums, Cursor, DbError, Readers, Views};
+use crate::crash;
+use crate::store::{Checksums, Cursor, DbError, Readers, Swapped, Views};
 
 /// What came of a rebuild.
 #[derive(Clone, Debug)]
 pub struct Rebuilt {
     /// How many events were folded.
     pub events: u64,
+    /// Streams that cannot be read stand in the views as far as they can.
+    pub left_out: LeftOut,
     /// Of the views before and after, both at the same place in the journal: equal, unless the old ones were wrong.
     pub checksums: Checksums,
     pub took: std::time::Duration,
@@ -93,16 +97,20 @@ impl Rebuilder {
         if self.state.borrow().running.is_some() {
             self.ended(Err("it panicked: the old views stay".into()));
         }
+        self.drop_leftovers().await;
         loop {
             self.asked.notified().await;
             tracing::info!("making the views anew");
             let outcome = self.rebuild().await;
             match &outcome {
                 Ok(rebuilt) => tracing::info!(
-                    events = rebuilt.events, old = %rebuilt.checksums.old, new = %rebuilt.checksums.new,
+                    events = rebuilt.events, left_out = rebuilt.left_out.events, old = %rebuilt.checksums.old, new = %rebuilt.checksums.new,
                     took_ms = rebuilt.took.as_millis() as u64, "the views are made anew"
                 ),
-                Err(error) => tracing::error!(%error, "the views could not be made anew: the old ones stay"),
+                Err(error) => {
+                    tracing::error!(%error, "the views could not be made anew: the old ones stay");
+                    self.drop_leftovers().await;
+                }
             }
             self.ended(outcome.map_err(|error| error.to_string().into()));
         }
@@ -113,25 +121,30 @@ impl Rebuilder {
         self.state.send_modify(|state| *state = RebuildState { running: None, last, ended: state.ended + 1 });
     }
 
+    /// They only take room: the next rebuild throws them away too.
+    async fn drop_leftovers(&self) {
+        if let Err(error) = self.views.drop_leftovers().await {
+            tracing::warn!(%error, "what is left of a rebuild of the views stays until the next one");
+        }
+    }
+
     async fn rebuild(&self) -> Result<Rebuilt, RebuildError> {
-        let started = Instant::now();
         let head = self.readers.head().await?;
-        let twin = Twin::begin(&self.readers, &self.views).await?;
+        let mut twin = Twin::begin(&self.readers, &self.views).await?;
         let state = &self.state;
-        let mut events = twin
-            .add(&Cursor::start(), &head, |done, all| {
-                state.send_modify(|state| state.running = Some((done, all)));
-            })
-            .await?;
+        twin.add(&Cursor::start(), &head, |done, all| {
+            state.send_modify(|state| state.running = Some((done, all)));
+        })
+        .await?;
         let (told, tells) = oneshot::channel();
         let hand_over = HandOver { from: head.clone(), told };
         self.projector.send(hand_over).await.map_err(|_| RebuildError::Abandoned)?;
         let (stands_at, done) = tells.await.map_err(|_| RebuildError::Abandoned)?;
-        events += twin.add(&head, &stands_at, |_, _| {}).await?;
-        let swapped = self.views.swap_in_rebuilt().await?;
+        twin.add(&head, &stands_at, |_, _| {}).await?;
+        let swapped = twin.swap_in().await?;
         // The projector goes on; what is compared now is what stood here a moment ago.
         drop(done);
-        Ok(Rebuilt { events, checksums: swapped.checksums().await?, took: started.elapsed() })
+        twin.compared(swapped).await
     }
 }
 
@@ -141,32 +154,37 @@ pub async fn rebuild_at_rest(
     views: &Views,
     progress: impl FnMut(u64, u64),
 ) -> Result<Rebuilt, RebuildError> {
-    let started = Instant::now();
     let head = readers.head().await?;
-    let events = Twin::begin(readers, views).await?.add(&Cursor::start(), &head, progress).await?;
-    let swapped = views.swap_in_rebuilt().await?;
-    Ok(Rebuilt { events, checksums: swapped.checksums().await?, took: started.elapsed() })
+    let mut twin = Twin::begin(readers, views).await?;
+    twin.add(&Cursor::start(), &head, progress).await?;
+    let swapped = twin.swap_in().await?;
+    twin.compared(swapped).await
 }
 
 /// The tables that are growing.
 struct Twin<'a> {
     readers: &'a Readers,
     views: &'a Views,
+    started: Instant,
+    events: u64,
+    left_out: LeftOut,
 }
 
 impl<'a> Twin<'a> {
     async fn begin(readers: &'a Readers, views: &'a Views) -> Result<Self, RebuildError> {
+        let started = Instant::now();
         views.begin_rebuild().await?;
-        Ok(Self { readers, views })
+        crash::point("rebuild.begun");
+        Ok(Self { readers, views, started, events: 0, left_out: LeftOut::default() })
     }
 
     /// Folds what lies between two cursors into the new tables.
     async fn add(
-        &self,
+        &mut self,
         from: &Cursor,
         until: &Cursor,
         mut progress: impl FnMut(u64, u64),
-    ) -> Result<u64, RebuildError> {
+    ) -> Result<(), RebuildError> {
         let mut replay = Replay::new(self.readers.clone(), from.clone(), until.clone());
         let all = replay.distance();
         progress(0, all);
@@ -174,8 +192,24 @@ impl<'a> Twin<'a> {
             let entries: Vec<_> = entries.into_iter().map(Arc::new).collect();
             let rows = Rows::of(&entries);
             self.views.save_rebuilt(&rows.orders, &rows.stock).await?;
+            crash::point("rebuild.saved");
             progress(all - replay.distance(), all);
         }
-        Ok(all)
+        self.events += all;
+        self.left_out.add(replay.left_out());
+        Ok(())
+    }
+
+    async fn swap_in(&self) -> Result<Swapped, DbError> {
+        crash::point("rebuild.before_swap");
+        let swapped = self.views.swap_in_rebuilt().await?;
+        crash::point("rebuild.swapped");
+        Ok(swapped)
+    }
+
+    async fn compared(self, swapped: Swapped) -> Result<Rebuilt, RebuildError> {
+        let checksums = swapped.checksums().await?;
+        let Self { events, left_out, started, .. } = self;
+        Ok(Rebuilt { events, left_out, checksums, took: started.elapsed() })
     }
 }

@@ -15,7 +15,7 @@ use super::catalogue::Stores;
 use super::clock::Clock;
 use super::dispatch::{DispatchActor, FindRider, Nearby, NotePresence, PresenceOf};
 use super::feed::Hub;
-use super::follow::FollowError;
+use super::follow::{FollowError, Unreadable};
 use super::health::ReaderHealth;
 use super::journal::{Between, Commits, JournalActor, Settle, Write, WriteReport};
 use super::kafka_bridge::{Bridge, Mirror};
@@ -320,9 +320,7 @@ impl System {
         match read_book(&self.readers, stream, Some(version)).await {
             Ok(read) => Ok(read.book),
             Err(BookError::Db(error)) => Err(error.into()),
-            Err(BookError::Unreadable { position, what, .. }) => {
-                Err(FollowError::Unreadable { stream, position, what })
-            }
+            Err(BookError::Unreadable { position, what, .. }) => Err(Unreadable { stream, position, what }.into()),
         }
     }
 }

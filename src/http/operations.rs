@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::access::{Caller, Role};
-use crate::actors::{Census, Pardon, PartReport, Pause, System, TakeCensus};
+use crate::actors::{Census, Pardon, PartReport, Pause, Quarantined, System, TakeCensus, WhyQuarantined};
 use crate::order::{OrderId, RiderId, StoreId};
 use crate::providers::payment::{Failure, LedgerFailed, SandboxMood};
 use crate::store::{Cursor, MessageFilter, MessageState};
@@ -80,7 +80,8 @@ fn door(admission: &Shown, system: &System) -> serde_json::Value {
     })
 }
 
-/// Which actors live, which parts are paused, who is quarantined and for which command.
+/// Which actors live, which parts are paused, who is quarantined: for which command, or from which position of the journal
+/// on a history cannot be read.
 #[utoipa::path(get, path = "/v1/operations/actors", tag = "operations",
     responses((status = 200, description = "The three registries", body = Object)))]
 pub(super) async fn actors(caller: Caller, system: web::Data<System>) -> Result<HttpResponse, ApiError> {
@@ -96,11 +97,20 @@ pub(super) async fn actors(caller: Caller, system: web::Data<System>) -> Result<
 }
 
 fn census(census: &Census) -> serde_json::Value {
-    let quarantined: Vec<_> =
-        census.quarantined.iter().map(|(id, command)| serde_json::json!({ "id": id, "command": command })).collect();
+    let quarantined: Vec<_> = census.quarantined.iter().map(quarantined).collect();
     serde_json::json!({
         "kind": census.kind, "live": census.live, "paused": census.paused, "quarantined": quarantined,
     })
+}
+
+fn quarantined(resident: &Quarantined) -> serde_json::Value {
+    let id = &resident.id;
+    match &resident.why {
+        WhyQuarantined::Panics { command } => serde_json::json!({ "id": id, "command": command }),
+        WhyQuarantined::Unreadable { at, why } => {
+            serde_json::json!({ "id": id, "command": null, "position": at.map(|at| at.to_string()), "unreadable": **why })
+        }
+    }
 }
 
 /// The parts of which there is one each, the journal's readers among them: which run, which are being made anew after a

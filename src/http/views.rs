@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::{Caller, Role};
-use crate::actors::{Rebuilt, Stall, System};
+use crate::actors::{Rebuilt, Stall, System, Unreadable};
 
 use super::error::ApiError;
 
@@ -36,10 +36,30 @@ enum EndedBody {
         /// And after: the same, unless the old rows were wrong
         new_checksum: String,
         same: bool,
+        /// Events of streams that cannot be read: they are in the lists up to there
+        left_out_events: u64,
+        /// The first of each such stream, of at most a hundred
+        left_out: Vec<LeftOutBody>,
     },
     Failed {
         error: String,
     },
+}
+
+#[derive(Serialize, ToSchema)]
+struct LeftOutBody {
+    /// `order`, `stock` or `rider's book`
+    kind: &'static str,
+    id: uuid::Uuid,
+    position: String,
+    why: String,
+}
+
+impl LeftOutBody {
+    fn of(unreadable: &Unreadable) -> Self {
+        let Unreadable { stream, position, what } = unreadable;
+        Self { kind: stream.kind.name(), id: stream.id, position: position.to_string(), why: what.clone() }
+    }
 }
 
 impl EndedBody {
@@ -51,6 +71,8 @@ impl EndedBody {
                 old_checksum: rebuilt.checksums.old.clone(),
                 new_checksum: rebuilt.checksums.new.clone(),
                 same: rebuilt.checksums.agree(),
+                left_out_events: rebuilt.left_out.events,
+                left_out: rebuilt.left_out.named.iter().map(LeftOutBody::of).collect(),
             },
             Err(error) => Self::Failed { error: error.to_string() },
         }

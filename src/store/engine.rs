@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use uuid::Uuid;
 
 use super::{
-    Answer, Append, Catalogue, CatalogueChange, Committed, Cursor, DbError, NewAnswer, NotAppended, OpenError,
+    Answer, Append, Catalogue, CatalogueChange, Committed, Cursor, DbError, Linked, NewAnswer, NotAppended, OpenError,
     OpenStream, PostgresPlace, Recorded, Snapshot, StreamAnswer, StreamId, Views, postgres, sqlite,
 };
 use crate::order::{StoreId, Timestamp};
@@ -379,9 +379,9 @@ impl Readers {
         }
     }
 
-    /// At most `limit` events of all streams, one stream after the other by id, each in sequence: those after an event of a
+    /// At most `limit` events of all streams with their hashes, one stream after the other by id, each in sequence: those after an event of a
     /// stream and version. For a look at everything; what is missing is for the caller to find.
-    pub async fn stream_by_stream(&self, after: Option<(Uuid, u32)>, limit: usize) -> Result<Vec<Recorded>, DbError> {
+    pub async fn stream_by_stream(&self, after: Option<(Uuid, u32)>, limit: usize) -> Result<Vec<Linked>, DbError> {
         match self {
             Readers::Sqlite(readers) => readers.stream_by_stream(after, limit as i64).await,
             Readers::Postgres(readers) => readers.stream_by_stream(after, limit as i64).await,

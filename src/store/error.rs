@@ -50,8 +50,6 @@ pub enum OpenError {
     SchemaTooNew { file: PathBuf },
     #[error("{} is damaged ({what}): restore it from a backup", .file.display())]
     Damaged { file: PathBuf, what: String },
-    #[error("{} has dealt with events that the journal does not have: {remedy}", .file.display())]
-    ViewsAhead { file: PathBuf, remedy: &'static str },
     #[error("{} cannot be opened: look at the cause and start again", .file.display())]
     Failed { file: PathBuf, source: sqlx::Error },
     #[error("{} cannot be brought up to date: look at the cause and start again", .file.display())]

@@ -58,6 +58,15 @@ pub enum StreamKind {
 }
 
 impl StreamKind {
+    /// For people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Order => "order",
+            Self::Stock => "stock",
+            Self::Rider => "rider's book",
+        }
+    }
+
     pub(super) fn from_number(number: i64) -> Option<Self> {
         [Self::Order, Self::Stock, Self::Rider].into_iter().find(|&kind| kind as i64 == number)
     }

@@ -6,6 +6,7 @@
 
 mod batch;
 mod catalogue;
+mod chain;
 #[cfg(test)]
 mod conformance;
 mod engine;
@@ -19,6 +20,7 @@ mod views;
 mod whole;
 
 pub use catalogue::{Catalogue, CatalogueChange, MenuItem, Shop, StoreRider};
+pub use chain::{BadTips, ChainCheck, Chains, Linked, TipsDigest};
 pub use engine::{DataPlace, Engine, Onlooker, Readers, Writer};
 pub use error::{DbError, OpenError};
 pub use journal::{

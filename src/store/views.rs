@@ -17,6 +17,8 @@ pub enum Reader {
 }
 
 impl Reader {
+    pub const ALL: [Reader; 3] = [Reader::OrderView, Reader::Messages, Reader::KafkaBridge];
+
     /// The name in the database.
     pub const fn name(self) -> &'static str {
         match self {
@@ -199,6 +201,14 @@ impl Views {
         match self {
             Views::Sqlite(views) => views.cursor(reader).await,
             Views::Postgres(views) => views.cursor(reader).await,
+        }
+    }
+
+    /// Throws away what a rebuild left behind that was interrupted, wherever that was.
+    pub async fn drop_leftovers(&self) -> Result<(), DbError> {
+        match self {
+            Views::Sqlite(views) => views.drop_leftovers().await,
+            Views::Postgres(views) => views.drop_leftovers().await,
         }
     }
 

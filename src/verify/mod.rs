@@ -1,6 +1,6 @@
 //! Reads the whole journal and checks every promise that it can show.
 //!
-//! Versions and positions without gap or repeat; histories that fold; views that equal the folds; stock and riders'
+//! Versions and positions without gap or repeat; events that are as they were written; histories that fold; views that equal the folds; stock and riders'
 //! books that agree with the orders, and their snapshots with them; nothing forgotten among the open orders and their
 //! deadlines. It changes nothing, and knows nothing of how the journal came about.
 //!
@@ -23,7 +23,10 @@ use self::folding::{Folding, State};
 use self::sorted::{Sorted, Source};
 use crate::actors::{Clock, view_row};
 use crate::order::{Order, OrderEvent, OrderId, RiderBook, Seconds, Stock, StockHold, StoreId, Timestamp, replay};
-use crate::store::{Cursor, DbError, OpenStream, OrderRow, Readers, Recorded, Snapshot, StreamId, StreamKind, Views};
+use crate::store::{
+    ChainCheck, Chains, Cursor, DbError, OpenStream, OrderRow, Readers, Recorded, Snapshot, StreamId, StreamKind,
+    TipsDigest, Views,
+};
 
 /// How late a deadline may fire while the system is up.
 const LATE_AT_MOST: Seconds = Seconds(2);
@@ -45,6 +48,7 @@ pub(crate) struct Report {
     pub(crate) stores: u64,
     pub(crate) riders: u64,
     pub(crate) snapshots: u64,
+    pub(crate) chains: Chains,
     /// Due while nothing was running: they fire at the next start.
     pub(crate) due_at_start: u64,
     /// How many promises are broken.
@@ -61,6 +65,8 @@ impl fmt::Display for Report {
              start",
             self.events, self.orders, self.open, self.stores, self.riders, self.snapshots, self.due_at_start
         )?;
+        let Chains { chained, unchained, tips, .. } = &self.chains;
+        writeln!(f, "{chained} events are chained, {unchained} are from before there were chains; tips {tips}")?;
         for broken in &self.shown {
             writeln!(f, "BROKEN  {broken}")?;
         }
@@ -81,16 +87,17 @@ struct Check<'a, P> {
     progress: P,
 }
 
-/// `progress` is told how many events have been looked at, of how many: each is looked at twice.
+/// `tips`: those of earlier, to be compared with. `progress` is told how many events have been looked at, of how many: each is looked at twice.
 pub(crate) async fn verify(
     readers: &Readers,
     views: &Views,
+    tips: Option<TipsDigest>,
     progress: impl FnMut(u64, u64),
 ) -> Result<Report, DbError> {
     let (report, last_event_at) = (Report::default(), Timestamp::from_micros(0));
     let mut check = Check { readers, views, report, last_event_at, progress };
     check.positions().await?;
-    check.streams().await?;
+    check.streams(tips).await?;
     Ok(check.report)
 }
 
@@ -164,7 +171,8 @@ impl<P: FnMut(u64, u64)> Check<'_, P> {
         Ok(())
     }
 
-    async fn streams(&mut self) -> Result<(), DbError> {
+    async fn streams(&mut self, tips: Option<TipsDigest>) -> Result<(), DbError> {
+        let mut chains = ChainCheck::new(tips);
         let listed = Sorted::new(ListedOrders(self.views));
         let mut beside = Beside { listed, open: Sorted::new(OpenStreams(self.readers)) };
         let (mut after, mut done) = (None, self.report.events);
@@ -172,9 +180,13 @@ impl<P: FnMut(u64, u64)> Check<'_, P> {
         loop {
             let page = self.readers.stream_by_stream(after, PAGE).await?;
             let Some(last) = page.last() else { break };
-            after = Some((last.stream.id, last.version));
+            after = Some((last.event.stream.id, last.event.version));
             done += page.len() as u64;
-            for row in &page {
+            for linked in &page {
+                if let Some(what) = chains.next(linked) {
+                    self.broken(what);
+                }
+                let row = &linked.event;
                 if stream.as_ref().is_none_or(|(folding, _)| folding.stream != row.stream) {
                     if let Some((folded, _)) = stream.take() {
                         self.stream(folded, &mut beside).await?;
@@ -193,6 +205,10 @@ impl<P: FnMut(u64, u64)> Check<'_, P> {
         }
         if let Some((folded, _)) = stream {
             self.stream(folded, &mut beside).await?;
+        }
+        self.report.chains = chains.end();
+        for what in self.report.chains.broken.clone() {
+            self.broken(what);
         }
         self.strays(Uuid::max(), &mut beside).await.map(drop)
     }

@@ -72,7 +72,7 @@ impl Books {
     }
 
     async fn report(&self) -> Report {
-        verify(&self.engine.readers, &self.engine.views, |_, _| {}).await.unwrap()
+        verify(&self.engine.readers, &self.engine.views, None, |_, _| {}).await.unwrap()
     }
 
     async fn broken(&self) -> Vec<String> {
@@ -110,7 +110,7 @@ async fn a_journal_in_good_order_is_counted_and_nothing_is_said() {
 
     let mut told = Vec::new();
     let Engine { readers, views, .. } = &books.engine;
-    let report = verify(readers, views, |done, all| told.push((done, all))).await.unwrap();
+    let report = verify(readers, views, None, |done, all| told.push((done, all))).await.unwrap();
 
     assert_eq!((report.broken, report.shown.as_slice()), (0, &[] as &[String]));
     let Report { orders, open, stores, riders, events, .. } = report;

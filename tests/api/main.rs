@@ -14,6 +14,7 @@ mod access;
 mod clock;
 mod commands;
 mod connections;
+mod damage;
 mod deadlines;
 mod feed_rights;
 mod feeds;

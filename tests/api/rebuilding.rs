@@ -61,6 +61,58 @@ async fn views_are_made_anew_under_traffic_and_nobody_notices() {
     }
 }
 
+/// Every point of a rebuild at which the program lets a test kill it.
+const POINTS: [&str; 5] =
+    ["rebuild.begun", "rebuild.saved", "rebuild.before_swap", "rebuild.swapped", "rebuild.compared"];
+
+async fn begin_rebuild(app: &TestApp) {
+    let asked = app.request(Method::POST, "/v1/operations/views/rebuild").bearer_auth(&app.admin.token);
+    // The server may be gone before it has answered.
+    let _ = app.try_send(asked).await;
+}
+
+#[tokio::test]
+async fn a_rebuild_that_crashes_anywhere_is_in_nobodys_way() {
+    let mut app = TestApp::start().await;
+    let life = Life::at(&app, "food_delivery").await;
+    let order = life.place(&app).await;
+    for point in POINTS {
+        app.stop();
+        let at_rest = app.baedal(&["rebuild-views"]).env("BAEDAL_CRASH_AT", format!("{point}:1")).output().unwrap();
+        assert!(!at_rest.status.success(), "{point}: it should have crashed");
+        app.change_options(|options| options.crash_at(point, 1));
+        app.start_again();
+        begin_rebuild(&app).await;
+        wait_until("the process is gone", || {
+            let crashed = app.has_crashed();
+            async move { crashed.then_some(()) }
+        })
+        .await;
+        app.forget_crash_point();
+        app.start_again();
+        for before in 0..2 {
+            begin_rebuild(&app).await;
+            let state = rebuilt(&app, before).await;
+            assert_eq!(state["last"]["same"], true, "{point}: {state}");
+        }
+        assert_eq!(app.my_page(&life.customer, "live").await[0]["id"], *order, "{point}");
+    }
+}
+
+#[tokio::test]
+async fn a_rebuild_that_is_told_to_stop_is_in_nobodys_way() {
+    let mut app = TestApp::start().await;
+    let life = Life::at(&app, "food_delivery").await;
+    for _ in 0..3 {
+        life.place(&app).await;
+        begin_rebuild(&app).await;
+        app.restart();
+        begin_rebuild(&app).await;
+        let state = rebuilt(&app, 0).await;
+        assert_eq!(state["last"]["same"], true, "{state}");
+    }
+}
+
 #[tokio::test]
 async fn only_the_operator_makes_views_anew() {
     let app = TestApp::start().await;
@@ -72,7 +124,8 @@ async fn only_the_operator_makes_views_anew() {
 #[tokio::test]
 async fn the_command_works_beside_a_server_and_without_one() {
     let mut app = TestApp::start().await;
-    let life = Life::at(&app, "store_delivered").await;
+    let life = Life::at(&app, "retail").await;
+    // Stock is counted there, and stands in the views too.
     life.place(&app).await;
     let address = app.address().to_string();
     let beside = rebuild(&app, &address);

@@ -66,7 +66,7 @@ impl Subscription {
             self.topics.iter().map(|topic| topic.one_order().map(|order| order.uuid())).collect();
         let orders =
             orders.map(|orders| orders.into_iter().map(|order| StreamId::order(OrderId::new(order))).collect());
-        let replay = Replay::new(readers.clone(), from.clone(), self.joined.clone());
+        let replay = Replay::of_orders(readers.clone(), from.clone(), self.joined.clone());
         if orders.is_none() {
             if replay.distance() > LONGEST_REPLAY {
                 return Ok(None);

@@ -254,7 +254,8 @@ impl<B: Book> LedgerActor<B> {
         }));
     }
 
-    /// A book that was read. Without one this actor ends, and the registry starts another one after a pause.
+    /// A book that was read. Without one this actor ends, and the registry starts another one after a pause; none for a book
+    /// that cannot be read at all.
     fn readable(&self, read: Result<Read<B>, BookError>, ctx: &mut Context<Self>) -> Option<Read<B>> {
         match read {
             Ok(read) => Some(read),
@@ -263,8 +264,10 @@ impl<B: Book> LedgerActor<B> {
                 ctx.stop();
                 None
             }
-            Err(BookError::Unreadable { what, .. }) => {
-                panic!("the book of {} {} cannot be read: {what}", B::NAME, self.id)
+            Err(BookError::Unreadable { position, what, .. }) => {
+                self.lifeline.unreadable(Some(position), what);
+                ctx.stop();
+                None
             }
         }
     }

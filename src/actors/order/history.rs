@@ -6,7 +6,7 @@ use super::ExecuteError;
 use super::answers::Answered;
 use crate::actors::catalogue::Stores;
 use crate::order::{self, CommandName, IllegalEvent, Order, OrderEvent, OrderId, Timestamp, UnreadableEvent, replay};
-use crate::store::{AnswerKey, Readers, Recorded, StreamId};
+use crate::store::{AnswerKey, Position, Readers, Recorded, StreamId};
 
 /// An order's history does not make an order.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,19 @@ pub(super) fn fold(id: OrderId, history: &[Recorded], stores: &Stores) -> Result
         }
     }
     Ok((order, answered.into()))
+}
+
+/// The first event of a history that cannot be read or does not fit, and why; none if all of it folds.
+pub(super) fn first_bad(id: OrderId, history: &[Recorded]) -> Option<(Position, BadHistory)> {
+    let mut order = None;
+    for row in history {
+        let event = read(row).map_err(BadHistory::from);
+        match event.and_then(|event| Ok(replay(id, order.take(), [(&event, row.at)])?)) {
+            Ok(after) => order = after,
+            Err(why) => return Some((row.position, why)),
+        }
+    }
+    None
 }
 
 fn read_all(history: &[Recorded]) -> Result<Vec<(OrderEvent, Timestamp)>, UnreadableEvent> {

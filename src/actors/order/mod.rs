@@ -28,7 +28,7 @@ use super::world::World;
 use crate::order::{
     self, CommandId, CommandName, NoStep, Order, OrderCommand, OrderId, Party, Rejection, Step, Timestamp,
 };
-use crate::store::{Append, Committed, Due, NewEvent, NotAppended, Recorded, Shard, StreamId};
+use crate::store::{Append, Committed, DbError, Due, NewEvent, NotAppended, Recorded, Shard, StreamId};
 
 /// How an order's actor begins.
 pub enum Origin {
@@ -112,6 +112,10 @@ impl OrderActor {
         };
         ctx.wait(reading.into_actor(self).map(move |history, actor, ctx| match history {
             Ok(history) => actor.remember(&history, ctx),
+            Err(DbError::Corrupt(why)) => {
+                actor.lifeline.unreadable(None, why);
+                ctx.stop();
+            }
             Err(error) => {
                 tracing::warn!(order.id = %actor.id(), %error, "cannot read an order's history; trying again");
                 actor.read_history(tries.saturating_add(1), ctx);
@@ -127,9 +131,11 @@ impl OrderActor {
                 self.follow_through(ctx);
                 self.leave_if_nobody();
             }
-            Err(error) => {
-                // Not a panic, but as final: the registry counts it like one.
-                panic!("the history of order {} cannot be folded: {error}", self.id());
+            Err(_) => {
+                let (at, why) = history::first_bad(self.id(), history)
+                    .expect("what cannot be folded has an event that does not fit");
+                self.lifeline.unreadable(Some(at), why.to_string());
+                ctx.stop();
             }
         }
     }

@@ -7,6 +7,7 @@ use actix::{Message, WeakRecipient};
 use crate::actors::mailbox::nudge;
 use crate::actors::slots::{Busy, Slots};
 use crate::order::CommandId;
+use crate::store::Position;
 
 /// Held by every resident; its end is how the registry learns that the resident is gone.
 pub struct Lifeline<Id: Clone + Send + 'static> {
@@ -44,6 +45,13 @@ impl<Id: Clone + Send + 'static> Lifeline<Id> {
         self.slots.set_vacant(false);
     }
 
+    /// Its history cannot be read, from this event on if that is known: the resident stops now, and is not replaced until an
+    /// operator says so.
+    pub fn unreadable(&self, at: Option<Position>, why: String) {
+        let cause = Cause::Unreadable { at, why };
+        nudge(&self.registry, Down { id: self.id.clone(), slots: self.slots.clone(), cause });
+    }
+
     /// Keeps the resident from being retired for as long as the guard lives.
     pub fn busy(&self) -> Busy {
         self.slots.busy()
@@ -69,10 +77,15 @@ pub(super) struct Down<Id: Send + 'static> {
     pub(super) cause: Cause,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     Panic,
     Stopped,
     /// It lives on until it is let go.
     Vacant,
+    /// Comes before the end itself.
+    Unreadable {
+        at: Option<Position>,
+        why: String,
+    },
 }

@@ -3,7 +3,7 @@
 //! actix's own Supervisor restarts an actor that stopped, with the state that made it stop, and dies with one that
 //! panicked. So this registry holds the only long-lived door of each actor. When one dies it throws everything
 //! about it away and starts a fresh one from the journal. Three panics on one command quarantine that one
-//! resident, visibly; nobody else is touched.
+//! resident, visibly, and so does a history that cannot be read; nobody else is touched.
 //!
 //! Retiring needs no protocol: only the registry lets messages in, and a permit comes home when its message is done.
 //! All permits home and nothing asked of others means that nothing can be lost by letting the actor go.
@@ -25,7 +25,7 @@ use tokio::time::Instant;
 pub(super) use self::lifeline::Lifeline;
 use self::lifeline::{Cause, Down};
 pub(super) use self::oversight::Dismiss;
-pub use self::oversight::{Census, Pardon, Pause, TakeCensus};
+pub use self::oversight::{Census, Pardon, Pause, Quarantined, TakeCensus, WhyQuarantined};
 use super::mailbox::{Admitted, Door, MailboxPolicy, Refusal};
 use super::slots::Slots;
 use crate::order::CommandId;
@@ -119,7 +119,7 @@ pub(super) struct Registry<R: Resident> {
     settled_in: u64,
     replacing: usize,
     records: HashMap<R::Id, Record>,
-    quarantine: HashMap<R::Id, Option<CommandId>>,
+    quarantine: HashMap<R::Id, WhyQuarantined>,
     paused: bool,
 }
 
@@ -238,8 +238,19 @@ impl<R: Resident> Registry<R> {
         if current {
             self.live.remove(&down.id);
         }
-        if down.cause != Cause::Panic {
-            return current;
+        match &down.cause {
+            Cause::Stopped | Cause::Vacant => return current,
+            Cause::Unreadable { at, why } => {
+                if current {
+                    let position = at.map(tracing::field::display);
+                    tracing::error!(kind = R::NAME, id = %down.id, position, why, "a history cannot be read: quarantined");
+                    let why = WhyQuarantined::Unreadable { at: *at, why: why.as_str().into() };
+                    self.quarantine.insert(down.id.clone(), why);
+                    self.records.remove(&down.id);
+                }
+                return false;
+            }
+            Cause::Panic => {}
         }
         metrics::counter!("actor_panics_total", "kind" => R::NAME).increment(1);
         let command = down.slots.command();
@@ -253,7 +264,7 @@ impl<R: Resident> Registry<R> {
             return current;
         }
         tracing::error!(kind = R::NAME, id = %down.id, "an actor panicked three times on one command: quarantined");
-        self.quarantine.insert(down.id.clone(), command);
+        self.quarantine.insert(down.id.clone(), WhyQuarantined::Panics { command });
         self.records.remove(&down.id);
         false
     }
@@ -303,7 +314,7 @@ where
         let pause = match down.cause {
             Cause::Vacant => return self.vacate(&down),
             Cause::Panic => Duration::ZERO,
-            Cause::Stopped => PAUSE_BEFORE_REPLACING,
+            Cause::Stopped | Cause::Unreadable { .. } => PAUSE_BEFORE_REPLACING,
         };
         if !self.take_down(&down) {
             return;

@@ -1,10 +1,13 @@
 //! What operators ask of a registry: who lives, who is quarantined, pausing, pardoning, letting everyone go.
 
+use std::sync::Arc;
+
 use actix::{ActorContext, Context, Handler, Message};
 
 use super::{Registry, Resident};
 use crate::actors::mailbox::Admitted;
 use crate::order::CommandId;
+use crate::store::Position;
 
 /// Refuses everything until resumed, as if the part were down; residents keep what they are doing.
 #[derive(Message)]
@@ -35,8 +38,22 @@ pub struct Census {
     /// Those that are gone and will be replaced in a moment.
     pub replacing: usize,
     pub paused: bool,
-    /// Who is quarantined, and for which command.
-    pub quarantined: Vec<(String, Option<CommandId>)>,
+    pub quarantined: Vec<Quarantined>,
+}
+
+/// Who is out of service until an operator says otherwise.
+#[derive(Clone, Debug)]
+pub struct Quarantined {
+    pub id: String,
+    pub why: WhyQuarantined,
+}
+
+#[derive(Clone, Debug)]
+pub enum WhyQuarantined {
+    /// It panicked again and again on this command, or on none.
+    Panics { command: Option<CommandId> },
+    /// Its history cannot be read, from there on if that is known.
+    Unreadable { at: Option<Position>, why: Arc<str> },
 }
 
 #[derive(Message)]
@@ -51,7 +68,8 @@ where
 
     fn handle(&mut self, asked: Admitted<TakeCensus>, _: &mut Context<Self>) {
         let Some((_, reply)) = asked.start() else { return };
-        let quarantined = self.quarantine.iter().map(|(id, command)| (id.to_string(), *command)).collect();
+        let quarantined =
+            self.quarantine.iter().map(|(id, why)| Quarantined { id: id.to_string(), why: why.clone() }).collect();
         let (live, replacing) = (self.live.len(), self.replacing);
         reply.send(Census { kind: R::NAME, live, replacing, paused: self.paused, quarantined });
     }

@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
-use super::{Place, append, append_one, id, on_every_engine, whole_journal, with_key};
-use crate::order::Timestamp;
+use super::{Place, append, append_one, chains, id, on_every_engine, whole_journal, with_key};
+use crate::order::{CommandId, Timestamp};
 use crate::store::{Answer, Append, Due, NotAppended, StreamId, StreamKind};
 
 on_every_engine!(
     what_was_appended_reads_back_as_it_was,
     versions_and_positions_have_no_gap,
+    the_same_events_have_the_same_chains_on_every_engine,
     a_stale_decision_is_refused_and_the_rest_of_its_batch_is_not,
     a_decision_on_a_version_that_does_not_exist_is_refused,
     one_batch_may_continue_its_own_streams,
@@ -39,6 +40,22 @@ async fn what_was_appended_reads_back_as_it_was(place: Place) {
     assert_eq!((last.name.as_str(), &*last.data), ("order_placed", &*wanted.events[1].data));
     assert_eq!(engine.readers.stream(wanted.stream, 1).await.unwrap(), events[1..]);
     assert_eq!(engine.readers.stream_page(wanted.stream, 0, 1).await.unwrap(), events[..1]);
+}
+
+async fn the_same_events_have_the_same_chains_on_every_engine(place: Place) {
+    let named = |append: Append, command| Append { command: CommandId::new(id(command)), ..append };
+    let mut engine = place.open().await;
+    let mut texts = named(append(8, 0, 3), 1);
+    texts.events[1].data = r#"{"amount":1e2,"note":"불고기 \" \u0000"}"#.into();
+    let batch = [named(append(1, 0, 2), 2), texts, named(append(1, 2, 1), 3)];
+    assert!(engine.writer.append(&batch).await.unwrap().iter().all(Result::is_ok));
+    drop(engine);
+    let mut engine = place.open().await;
+    append_one(&mut engine.writer, named(append(8, 3, 1), 4)).await;
+    assert_eq!(
+        chains(&engine.readers).await.tips.digest,
+        "6d1c098e0aea5c990bb35da28d9adca2feb71d81e153a5034177a76ee54679d2"
+    );
 }
 
 async fn versions_and_positions_have_no_gap(place: Place) {

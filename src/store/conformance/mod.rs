@@ -21,8 +21,8 @@ use uuid::Uuid;
 
 use self::servers::Database;
 use super::{
-    AnswerKey, Append, DataPlace, Due, Engine, NewEvent, OpenError, PostgresPlace, Readers, Recorded, Shard, StreamId,
-    StreamKind, Writer,
+    AnswerKey, Append, ChainCheck, Chains, DataPlace, Due, Engine, NewEvent, OpenError, PostgresPlace, Readers,
+    Recorded, Shard, StreamId, StreamKind, Writer,
 };
 use crate::order::{CommandId, StoreId, Timestamp};
 
@@ -142,7 +142,7 @@ pub(super) async fn append_one(writer: &mut Writer, append: Append) -> super::Co
     writer.append(&[append]).await.unwrap().remove(0).unwrap()
 }
 
-/// The whole journal, and that it has no gap: not in any shard's positions, not in any stream's versions.
+/// The whole journal, and that it has no gap: not in any shard's positions, not in any stream's versions or chain.
 pub(super) async fn whole_journal(readers: &Readers) -> Vec<Recorded> {
     let mut cursor = super::Cursor::start();
     let mut events: Vec<Recorded> = Vec::new();
@@ -164,5 +164,21 @@ pub(super) async fn whole_journal(readers: &Readers) -> Vec<Recorded> {
         *version += 1;
     }
     assert_eq!(readers.head().await.unwrap(), cursor);
+    let chains = chains(readers).await;
+    assert_eq!((chains.chained, chains.unchained, chains.broken), (events.len() as u64, 0, Vec::new()));
     events
+}
+
+/// The chains of all streams, in which nothing is wrong. Read in small pages.
+pub(super) async fn chains(readers: &Readers) -> Chains {
+    let mut check = ChainCheck::new(None);
+    let mut after = None;
+    loop {
+        let page = readers.stream_by_stream(after, 7).await.unwrap();
+        let Some(last) = page.last() else { return check.end() };
+        after = Some((last.event.stream.id, last.event.version));
+        for linked in &page {
+            assert_eq!(check.next(linked), None);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! What [`Readers`](crate::store::Readers) promises.
 
 use super::{Place, append, append_one, id, on_every_engine, whole_journal};
-use crate::store::{Append, Cursor, Due, Position, StreamKind};
+use crate::store::{Append, Cursor, Due, Linked, Position, StreamKind};
 
 on_every_engine!(
     a_cursor_misses_nothing_while_others_append,
@@ -140,8 +140,10 @@ async fn all_streams_are_read_one_after_the_other(place: Place) {
     loop {
         let page = engine.readers.stream_by_stream(after, 2).await.unwrap();
         let Some(last) = page.last() else { break };
-        after = Some((last.stream.id, last.version));
-        seen.extend(page.iter().map(|event| (event.stream.kind, event.stream.id.as_u128(), event.version)));
+        after = Some((last.event.stream.id, last.event.version));
+        seen.extend(
+            page.iter().map(|Linked { event, .. }| (event.stream.kind, event.stream.id.as_u128(), event.version)),
+        );
     }
     let (order, stock) = (StreamKind::Order, StreamKind::Stock);
     assert_eq!(seen, [(order, 1, 1), (order, 1, 2), (order, 2, 1), (order, 2, 2), (order, 2, 3), (stock, 3, 1)]);

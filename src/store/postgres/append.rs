@@ -9,12 +9,13 @@ use std::collections::{BTreeMap, HashMap};
 use sqlx::postgres::PgBindIterExt as _;
 use uuid::Uuid;
 
-use super::classify::{Stop, get};
+use super::classify::{Failure, Stop, get, number};
 use super::statement::Statement;
 use super::writer::{Session, Writer};
 use crate::crash;
 use crate::order::Timestamp;
 use crate::store::batch::{MILESTONE, Verdicts, good, last_words, malformed, places};
+use crate::store::chain::{self, Hash};
 use crate::store::{Append, Committed, DbError, Due, NewEvent, NotAppended, SHARDS};
 
 /// Writes all of a batch or fails as a whole. Parts: the versions that the members were decided on must exist, and the
@@ -32,18 +33,20 @@ mine as materialized (
 taken as (
      update shards s
         set next_position =
-            case when s.epoch = $27 and (select well from decided) then s.next_position + mine.count else 0 end
+            case when s.epoch = $28 and (select well from decided) then s.next_position + mine.count else 0 end
        from mine where mine.shard = s.shard
   returning s.shard, s.next_position),
 places as materialized (select array_agg(next_position order by shard) as next from taken),
 written as (
      insert into events
-            (id, shard, position, stream, version, kind, at, by_whom, command, fingerprint, epoch, name, data)
-     select $28 + e.n, e.shard, places.next[e.slot] - e.back, e.stream, e.version, e.kind, e.at, e.by_whom, e.command,
-            e.fingerprint, $27, e.name, e.data
+            (id, shard, position, stream, version, kind, at, by_whom, command, fingerprint, epoch, name, data,
+            hash)
+     select $29 + e.n, e.shard, places.next[e.slot] - e.back, e.stream, e.version, e.kind, e.at, e.by_whom, e.command,
+            e.fingerprint, $28, e.name, e.data, e.hash
        from places, unnest($5::smallint[], $6::integer[], $7::bigint[], $8::uuid[], $9::bigint[], $10::smallint[],
-            $11::bigint[], $12::text[], $13::uuid[], $14::bigint[], $15::text[], $16::text[]) with ordinality
-            as e (shard, slot, back, stream, version, kind, at, by_whom, command, fingerprint, name, data, n)),
+            $11::bigint[], $12::text[], $13::uuid[], $14::bigint[], $15::text[], $16::text[], $27::bytea[])
+            with ordinality
+            as e (shard, slot, back, stream, version, kind, at, by_whom, command, fingerprint, name, data, hash, n)),
 answered as (
      insert into answers (key, fingerprint, at, stream, version)
      select * from unnest($17::uuid[], $18::bigint[], $19::bigint[], $20::uuid[], $21::bigint[])),
@@ -55,9 +58,9 @@ waiting as (
 finished as (delete from deadlines where stream = any ($26::uuid[])),
 milestone as (
      insert into milestones (id, marks)
-     select $29, (select array_agg(coalesce(t.next_position, s.next_position) - 1 order by s.shard)
+     select $30, (select array_agg(coalesce(t.next_position, s.next_position) - 1 order by s.shard)
                     from shards s left join taken t on t.shard = s.shard)
-      where $29 is not null)
+      where $30 is not null)
 select next from places";
 
 impl Writer {
@@ -74,13 +77,16 @@ impl Writer {
         Ok(verdicts.into_iter().zip(places).map(|(verdict, place)| verdict.map_or(Ok(place), Err)).collect())
     }
 
-    async fn attempt(&self, batch: &[Append], verdicts: &Verdicts) -> Result<Vec<Committed>, Stop> {
-        let wanted = Wanted::of(good(batch, verdicts)).ok_or(Stop::Conflict)?;
+    async fn attempt(&mut self, batch: &[Append], verdicts: &Verdicts) -> Result<Vec<Committed>, Stop> {
+        let mut wanted = Wanted::of(good(batch, verdicts)).ok_or(Stop::Conflict)?;
         if wanted.events.is_empty() {
             return Ok(places(batch, verdicts, [1; SHARDS]));
         }
+        self.know_tips(good(batch, verdicts)).await.map_err(Stop::Failed)?;
+        wanted.hashes = wanted.members.iter().flat_map(|append| self.tips.chain(append)).collect();
         let (statement, events) = (wanted.statement(), wanted.events.len() as i64);
         let after = self.with(async move |mut session| session.append(statement, events).await).await?;
+        self.tips.written();
         if after.len() != wanted.counts.len() {
             return Err(Stop::Failed(DbError::Corrupt("shards: rows are missing".into())));
         }
@@ -90,6 +96,35 @@ impl Writer {
         }
         Ok(places(batch, verdicts, first))
     }
+
+    /// Reads the hashes that the batch follows on, where they are not remembered.
+    async fn know_tips(&mut self, good: impl Iterator<Item = &Append>) -> Result<(), DbError> {
+        let unknown = self.tips.unknown(good);
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let wanted = tips_of(&unknown);
+        let rows = self
+            .with(async |mut session| {
+                // What is still on its way may be what these follow on.
+                session.ready().await?;
+                session.read(wanted).await.map_err(Failure::of_read)
+            })
+            .await?;
+        for row in &rows {
+            self.tips.learn(get(row, 0)?, number(row, 1)?, chain::read(get::<Option<&[u8]>>(row, 2)?));
+        }
+        Ok(())
+    }
+}
+
+fn tips_of(unknown: &[(Uuid, u32)]) -> Statement {
+    Statement::new(
+        "select e.stream, e.version, e.hash from unnest($1::uuid[], $2::bigint[]) as wanted (stream, version)
+           join events e on e.stream = wanted.stream and e.version = wanted.version",
+    )
+    .bind(unknown.iter().map(|(stream, _)| stream).bind_iter())
+    .bind(unknown.iter().map(|(_, version)| i64::from(*version)).bind_iter())
 }
 
 impl Session {
@@ -114,6 +149,8 @@ struct Wanted<'b> {
     /// The versions that streams must have, but those that are to begin.
     base: Vec<(Uuid, i64)>,
     events: Vec<Place<'b>>,
+    /// Of the events, in the same sequence.
+    hashes: Vec<Hash>,
 }
 
 struct Place<'b> {
@@ -152,7 +189,7 @@ impl<'b> Wanted<'b> {
                 *left -= 1;
             }
         }
-        Some(Self { members, counts, base, events })
+        Some(Self { members, counts, base, events, hashes: Vec::new() })
     }
 
     fn statement(&self) -> Statement {
@@ -161,7 +198,8 @@ impl<'b> Wanted<'b> {
             .bind(self.base.iter().map(|(_, version)| version).bind_iter())
             .bind(self.counts.keys().bind_iter())
             .bind(self.counts.values().bind_iter());
-        self.bind_deadlines(self.bind_answers(self.bind_events(statement)))
+        let hashes: Vec<&[u8]> = self.hashes.iter().map(|hash| &hash[..]).collect();
+        self.bind_deadlines(self.bind_answers(self.bind_events(statement))).bind(hashes)
     }
 
     fn bind_events(&self, statement: Statement) -> Statement {

@@ -48,6 +48,8 @@ pub(crate) async fn open(place: &PostgresPlace) -> Result<(Writer, Readers, View
     let (readers, views) = parts(&address)?;
     // After the take-over: while another process writes, its cursors may be ahead of what was read before.
     check_cursors(&views, &readers, &address).await?;
+    // A tool that is rebuilding them now must not put its tables, which know nothing of what comes next, in their place.
+    views.drop_leftovers().await.map_err(|error| address.unread(error))?;
     writer.connect().await.map_err(|error| address.unread(error))?;
     Ok((writer, readers, views))
 }
@@ -196,15 +198,26 @@ async fn check_last_events(address: &Address, connection: &mut PgConnection) -> 
     Err(OpenError::Damaged { file: address.name.clone().into(), what })
 }
 
-/// A cursor ahead of the journal belongs to another journal, or the journal was restored from an older backup: what
-/// is appended next would never be looked at.
+/// A cursor ahead of the journal belongs to another one: tables were restored from different backups, and what is appended
+/// next would never be looked at. That reader begins anew. It can only be seen once nobody else writes.
 async fn check_cursors(views: &Views, readers: &Readers, address: &Address) -> Result<(), OpenError> {
-    let head = readers.head().await.map_err(|error| address.unread(error))?;
-    for reader in [Reader::OrderView, Reader::Messages, Reader::KafkaBridge] {
-        let cursor = views.cursor(reader).await.map_err(|error| address.unread(error))?;
-        if cursor.marks().any(|mark| !head.has_passed(mark)) {
-            let remedy = "empty its table cursors and rebuild the views";
-            return Err(OpenError::ViewsAhead { file: address.name.clone().into(), remedy });
+    let unread = |error| address.unread(error);
+    let head = readers.head().await.map_err(unread)?;
+    for reader in Reader::ALL {
+        match views.saved_cursor(reader).await.map_err(unread)? {
+            Some(cursor) if !head.includes(&cursor) => {
+                let (database, reader_name) = (&address.name, reader.name());
+                tracing::warn!(
+                    %database, reader = reader_name,
+                    "a reader has dealt with events that the journal does not have, and begins anew: lists are made \
+                     again from the journal, messages begin at its end, a Kafka mirror sends everything again, with \
+                     the same ids and bytes"
+                );
+                views.begin_anew(reader, &head).await.map_err(unread)?;
+            }
+            // New beside a journal that is not: who was told what is not known any more.
+            None if reader == Reader::Messages => views.begin_anew(reader, &head).await.map_err(unread)?,
+            Some(_) | None => {}
         }
     }
     Ok(())

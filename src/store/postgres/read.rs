@@ -12,7 +12,7 @@ use super::connections::Connections;
 use super::history::{recorded, select};
 use super::statement::Statement;
 use crate::order::Timestamp;
-use crate::store::{Answer, Cursor, DbError, Position, Recorded, SHARDS, Shard, StreamId, whole};
+use crate::store::{Answer, Cursor, DbError, Linked, Position, Recorded, SHARDS, Shard, StreamId, chain, whole};
 
 #[derive(Clone)]
 pub struct Readers {
@@ -46,8 +46,11 @@ const SPAN: &str = "
 pub(super) const STREAM: &str =
     concat!(select!(), " from events e where e.stream = $1 and e.version > $2 order by e.version limit $3");
 
-pub(super) const STREAM_BY_STREAM: &str =
-    concat!(select!(), " from events e where (e.stream, e.version) > ($1, $2) order by e.stream, e.version limit $3");
+/// Each event with its place in commit order and its hash. The index gives the sequence, and where to begin in it.
+pub(super) const STREAM_BY_STREAM: &str = concat!(
+    select!(),
+    ", e.id, e.hash from events e where (e.stream, e.version) > ($1, $2) order by e.stream, e.version limit $3"
+);
 
 impl Readers {
     pub(crate) async fn stream(
@@ -64,11 +67,17 @@ impl Readers {
         &self,
         after: Option<(Uuid, u32)>,
         limit: i64,
-    ) -> Result<Vec<Recorded>, DbError> {
+    ) -> Result<Vec<Linked>, DbError> {
         // No stream has the id of all zeros, so every id is after it.
         let (stream, version) = after.unwrap_or_default();
         let wanted = Statement::new(STREAM_BY_STREAM).bind(stream).bind(i64::from(version)).bind(limit);
-        self.connections.read(wanted).await?.iter().map(recorded).collect()
+        let linked = |row: &PgRow| {
+            let hash = get::<Option<&[u8]>>(row, 12)?;
+            // A hash of another length was not written here; it is none that anything follows on.
+            let hash = hash.map(|bytes| chain::read(Some(bytes)).unwrap_or_default());
+            Ok(Linked { event: recorded(row)?, id: number(row, 11)?, hash })
+        };
+        self.connections.read(wanted).await?.iter().map(linked).collect()
     }
 
     pub(crate) async fn head(&self) -> Result<Cursor, DbError> {

@@ -13,18 +13,21 @@ use sqlx::postgres::PgConnection;
 use super::Views;
 use super::classify::Failure;
 use super::statement::Statement;
+use crate::crash;
 use crate::store::{Checksums, DbError};
 
 /// How long reading all rows of the views may take: minutes for some ten million of them.
 const LOOKING: Duration = Duration::from_secs(1_800);
 
+/// What a rebuild has made and not put in its place, or has put aside and not thrown away.
+const DROP_LEFTOVERS: &str = "drop table if exists order_view_twin, stock_view_twin, order_view_old, stock_view_old";
+
 const BEGIN: &str = "
-drop table if exists order_view_twin, stock_view_twin;
+drop table if exists order_view_twin, stock_view_twin, order_view_old, stock_view_old;
 create table order_view_twin (like order_view including all) with (fillfactor = 50);
 create table stock_view_twin (like stock_view including all) with (fillfactor = 50)";
 
 const SWAP: &str = "
-drop table if exists order_view_old, stock_view_old;
 alter table order_view rename to order_view_old;
 alter table stock_view rename to stock_view_old;
 alter table order_view_twin rename to order_view;
@@ -38,6 +41,10 @@ pub struct Swapped {
 }
 
 impl Views {
+    pub(crate) async fn drop_leftovers(&self) -> Result<(), DbError> {
+        self.writers.write(Statement::script(DROP_LEFTOVERS)).await.map(drop)
+    }
+
     pub(crate) async fn begin_rebuild(&self) -> Result<(), DbError> {
         self.writers.write(Statement::script(BEGIN)).await.map(drop)
     }
@@ -59,7 +66,8 @@ impl Swapped {
             tokio::time::timeout(LOOKING, looked).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
         };
         let (old, new) = views.readers.aside(looking).await.map_err(|error| Failure::of(error).of_read())?;
-        views.writers.write(Statement::script("drop table order_view_old, stock_view_old")).await?;
+        crash::point("rebuild.compared");
+        views.drop_leftovers().await?;
         Ok(Checksums { old, new })
     }
 }

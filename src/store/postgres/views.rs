@@ -109,11 +109,29 @@ impl Views {
     }
 
     pub(crate) async fn cursor(&self, reader: Reader) -> Result<Cursor, DbError> {
+        self.saved_cursor(reader).await.map(|cursor| cursor.unwrap_or_else(Cursor::start))
+    }
+
+    pub(super) async fn saved_cursor(&self, reader: Reader) -> Result<Option<Cursor>, DbError> {
         let wanted = Statement::new("select marks from cursors where reader = $1").bind(reader.name());
         match self.readers.read(wanted).await?.first() {
-            Some(row) => cursor_from(&get::<Vec<i64>>(row, 0)?),
-            None => Ok(Cursor::start()),
+            Some(row) => cursor_from(&get::<Vec<i64>>(row, 0)?).map(Some),
+            None => Ok(None),
         }
+    }
+
+    /// Forgets what a reader has made and how far it came, if it can make that again. Nobody is told a thing twice: messages
+    /// begin at the journal's `head`.
+    pub(super) async fn begin_anew(&self, reader: Reader, head: &Cursor) -> Result<(), DbError> {
+        let cursor = match reader {
+            Reader::OrderView => {
+                self.writers.write(Statement::script("truncate order_view, stock_view")).await?;
+                &Cursor::start()
+            }
+            Reader::Messages => head,
+            Reader::KafkaBridge => &Cursor::start(),
+        };
+        self.save_cursor(reader, cursor).await
     }
 }
 

@@ -19,6 +19,7 @@ use crate::crash;
 #[cfg(test)]
 use crate::store::CommitFault;
 use crate::store::DbError;
+use crate::store::chain::Tips;
 use crate::store::engine::PROOF_BYTES;
 
 /// Holds a row of the shards while it writes: whoever would take them over waits, or this writes nothing.
@@ -29,6 +30,7 @@ update proof set bytes = $2 from fence returning id";
 pub(crate) struct Writer {
     pub(super) io: Io,
     pub(super) session: Arc<Mutex<Session>>,
+    pub(super) tips: Tips,
 }
 
 pub(super) struct Session {
@@ -74,7 +76,7 @@ impl Writer {
             faults: Default::default(),
         };
         let io = Io::start("journal-io").map_err(|error| Failure::NotSent(error.into()))?;
-        Ok(Self { io, session: Arc::new(Mutex::new(session)) })
+        Ok(Self { io, session: Arc::new(Mutex::new(session)), tips: Tips::default() })
     }
 
     /// Does this on the session, to its end, one after the other.

@@ -13,11 +13,13 @@ use super::Writer;
 use super::batch_texts::{COLUMNS, PARAMETERS, ROWS, Text};
 use super::classify::Stop;
 use super::judge::judge;
+use super::read::read_tips;
 use super::values::Values;
 use super::writer::check_epoch;
 use crate::crash;
 use crate::order::Timestamp;
-use crate::store::batch::{MILESTONE, Verdicts, malformed};
+use crate::store::batch::{MILESTONE, Verdicts, good, malformed};
+use crate::store::chain::{Hash, Tips};
 use crate::store::{Append, Committed, DbError, Due, NewEvent, NotAppended, Position, SHARDS};
 
 /// The next position of each shard.
@@ -59,15 +61,35 @@ impl Writer {
         {
             return self.end(connection, Err(stop)).await;
         }
-        let plan = Plan::new(batch, &verdicts, next);
+        if let Err(stop) = self.know_tips(&mut connection, batch, &verdicts).await {
+            return self.end(connection, Err(stop)).await;
+        }
+        let plan = Plan::new(batch, &verdicts, next, &mut self.tips);
         if plan.rows.is_empty() {
             // Nobody is left to be written. The transaction, if it was begun, is rolled back.
             self.give_back(connection, look == Look::First).await;
         } else {
             self.write(connection, &plan, look).await?;
         }
+        self.tips.written();
         self.next_positions = Some(plan.next);
         Ok(verdicts.into_iter().zip(plan.places).map(|(verdict, place)| verdict.map_or(Ok(place), Err)).collect())
+    }
+
+    /// Reads the hashes that the batch follows on, where they are not remembered.
+    async fn know_tips(
+        &mut self,
+        connection: &mut SqliteConnection,
+        batch: &[Append],
+        verdicts: &Verdicts,
+    ) -> Result<(), Stop> {
+        let unknown = self.tips.unknown(good(batch, verdicts));
+        if !unknown.is_empty() {
+            for (stream, version, hash) in read_tips(connection, &unknown).await? {
+                self.tips.learn(stream, version, hash);
+            }
+        }
+        Ok(())
     }
 
     /// The rows in parts, of which the last brings everything else of the batch, and the commit.
@@ -104,8 +126,8 @@ async fn look_first(
     judge(connection, batch, verdicts).await
 }
 
-/// One event on its way: its position, its version, and where it comes from.
-type Row<'b> = (u64, u32, &'b Append, &'b NewEvent);
+/// One event on its way: its position, its version, where it comes from, and its hash.
+type Row<'b> = (u64, u32, &'b Append, &'b NewEvent, Hash);
 
 /// All that a batch writes, worked out beforehand.
 struct Plan<'b> {
@@ -124,7 +146,7 @@ struct Plan<'b> {
 }
 
 impl<'b> Plan<'b> {
-    fn new(batch: &'b [Append], verdicts: &Verdicts, before: NextPositions) -> Self {
+    fn new(batch: &'b [Append], verdicts: &Verdicts, before: NextPositions, tips: &mut Tips) -> Self {
         let mut next = before;
         let mut rows = Vec::with_capacity(batch.len() * 2);
         let mut answers = Vec::new();
@@ -139,10 +161,9 @@ impl<'b> Plan<'b> {
             if verdict.is_some() {
                 continue;
             }
-            let versions = append.expected_version + 1..;
-            rows.extend(
-                append.events.iter().zip(versions).zip(first.position..).map(|((event, v), p)| (p, v, append, event)),
-            );
+            let places = (first.position..).zip(append.expected_version + 1..);
+            let events = append.events.iter().zip(tips.chain(append));
+            rows.extend(places.zip(events).map(|((p, v), (event, hash))| (p, v, append, event, hash)));
             if let Some(answer) = append.answer {
                 let version = append.expected_version + append.events.len() as u32;
                 let (key, stream) = (answer.key.simple(), append.stream.id.simple());
@@ -168,7 +189,7 @@ impl<'b> Plan<'b> {
 
 impl Values {
     fn rows(&mut self, part: &[Row<'_>], epoch: i64) {
-        for &(position, version, append, event) in part {
+        for &(position, version, append, event, hash) in part {
             self.add(i64::from(append.shard.number()));
             self.add(position.cast_signed());
             self.add(append.stream.id.as_bytes().to_vec());
@@ -181,6 +202,7 @@ impl Values {
             self.add(epoch);
             self.add(event.name);
             self.add(event.data.clone());
+            self.add(hash.to_vec());
         }
     }
 

@@ -12,12 +12,12 @@ pub(super) const ROWS: usize = 128;
 /// rows, and the first and the middle parts, which are always full.
 pub(super) const TEXTS: usize = 2 * ROWS + 2;
 
-pub(super) const COLUMNS: usize = 12;
+pub(super) const COLUMNS: usize = 13;
 
 /// `or fail`, here and below: a refused row ends in a rollback of it all, so SQLite need not keep what it takes to undo one
 /// statement.
 const INSERT: &str = "insert or fail into events
-     (shard, position, stream, version, kind, at, by_whom, command, fingerprint, epoch, name, data) values ";
+     (shard, position, stream, version, kind, at, by_whom, command, fingerprint, epoch, name, data, hash) values ";
 
 /// What follows the rows. The first statement takes as many positions of each shard as were given out, and demands that
 /// shard and epoch still stand where this writer left them: otherwise the position becomes null, which the table

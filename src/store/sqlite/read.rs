@@ -4,14 +4,15 @@
 //! in `open_streams.rs`.
 
 use sqlx::Row;
-use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use uuid::Uuid;
 
 use super::Files;
-use super::classify::definite;
+use super::classify::{Stop, definite};
 use super::recorded::{Fields, line, lines, page};
 use crate::order::Timestamp;
-use crate::store::{Answer, Cursor, DbError, Position, Recorded, Shard, StreamId, StreamKind, whole};
+use crate::store::chain::{self, Hash};
+use crate::store::{Answer, Cursor, DbError, Linked, Position, Recorded, Shard, StreamId, StreamKind, whole};
 
 #[derive(Clone)]
 pub struct Readers {
@@ -53,13 +54,13 @@ pub(super) const STREAM: &str = concat!(
     " as line from events e where e.stream = $1 and e.version > $2 order by e.version limit $3)"
 );
 
-/// The index gives the sequence, and where to begin in it.
+/// Each event with its place in commit order and its hash. The index gives the sequence, and where to begin in it.
 pub(super) const STREAM_BY_STREAM: &str = concat!(
     "select ",
     lines!(),
-    " from (select ",
+    " from (select concat_ws(char(31), e.id, coalesce(hex(e.hash), ''), ",
     line!(),
-    " as line from events e where (e.stream, e.version) > ($1, $2) order by e.stream, e.version limit $3)"
+    ") as line from events e where (e.stream, e.version) > ($1, $2) order by e.stream, e.version limit $3)"
 );
 
 impl Readers {
@@ -87,12 +88,12 @@ impl Readers {
         &self,
         after: Option<(Uuid, u32)>,
         limit: i64,
-    ) -> Result<Vec<Recorded>, DbError> {
+    ) -> Result<Vec<Linked>, DbError> {
         // The empty blob sorts before every stream.
         let (stream, version) = after.map_or((Vec::new(), 0), |(stream, v)| (stream.as_bytes().to_vec(), v));
         let query = sqlx::query(STREAM_BY_STREAM).bind(stream).bind(i64::from(version)).bind(limit);
         let row = query.fetch_one(&self.pool).await.map_err(definite)?;
-        page(&row)?.map(Fields::recorded).collect()
+        page(&row)?.map(Fields::linked).collect()
     }
 
     pub(crate) async fn head(&self) -> Result<Cursor, DbError> {
@@ -143,6 +144,26 @@ impl Readers {
 fn as_json(cursor: &Cursor) -> String {
     let marks: Vec<u64> = cursor.marks().map(|mark| mark.position).collect();
     serde_json::to_string(&marks).expect("numbers are JSON")
+}
+
+/// The hashes of events, by stream and version; nothing for those that do not exist.
+pub(super) async fn read_tips(
+    connection: &mut SqliteConnection,
+    wanted: &[(Uuid, u32)],
+) -> Result<Vec<(Uuid, u32, Option<Hash>)>, Stop> {
+    let wanted: Vec<(uuid::fmt::Simple, u32)> =
+        wanted.iter().map(|(stream, version)| (stream.simple(), *version)).collect();
+    let rows = sqlx::query(
+        "select e.stream, e.version, e.hash from json_each($1) j
+          cross join events e on e.stream = unhex(j.value ->> 0) and e.version = (j.value ->> 1)",
+    )
+    .bind(serde_json::to_string(&wanted).expect("numbers and hex are JSON"))
+    .fetch_all(connection)
+    .await?;
+    let tip = |row: &SqliteRow| {
+        Ok((uuid(row, 0)?, number(row, 1)?, chain::read(row.try_get_unchecked(2).map_err(definite)?)))
+    };
+    rows.iter().map(tip).collect::<Result<_, DbError>>().map_err(Stop::Failed)
 }
 
 /// A row of `answers`: key, fingerprint, stream, version, status, body.

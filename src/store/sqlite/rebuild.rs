@@ -12,10 +12,12 @@ use sqlx::{AssertSqlSafe, Sqlite, Transaction};
 use super::Views;
 use super::classify::definite;
 use super::views::commit;
+use crate::crash;
 use crate::store::{Checksums, DbError};
 
 const TABLES: [&str; 2] = ["order_view", "stock_view"];
 const TWIN: &str = "_twin";
+const OLD: &str = "_old";
 
 /// The old tables under another name, and a look at the new ones as they were when they came.
 pub struct Swapped {
@@ -24,8 +26,16 @@ pub struct Swapped {
 }
 
 impl Views {
+    pub(crate) async fn drop_leftovers(&self) -> Result<(), DbError> {
+        let mut writing = self.begin().await?;
+        drop_leftovers(&mut writing).await.map_err(definite)?;
+        commit(writing).await
+    }
+
     pub(crate) async fn begin_rebuild(&self) -> Result<(), DbError> {
         let mut writing = self.begin().await?;
+        // The old tables too: their indexes have the names that are about to be taken.
+        drop_leftovers(&mut writing).await.map_err(definite)?;
         for table in TABLES {
             make_twin(&mut writing, table).await.map_err(definite)?;
         }
@@ -36,8 +46,7 @@ impl Views {
         let mut writing = self.begin().await?;
         for table in TABLES {
             let swap = format!(
-                "drop table if exists {table}_old;
-                 alter table {table} rename to {table}_old;
+                "alter table {table} rename to {table}{OLD};
                  alter table {table}{TWIN} rename to {table}"
             );
             sqlx::query(AssertSqlSafe(swap)).execute(&mut *writing).await.map_err(definite)?;
@@ -52,22 +61,27 @@ impl Views {
 
 impl Swapped {
     pub(crate) async fn checksums(mut self) -> Result<Checksums, DbError> {
-        let old = checksum(&mut self.look, "_old").await.map_err(definite)?;
+        let old = checksum(&mut self.look, OLD).await.map_err(definite)?;
         let new = checksum(&mut self.look, "").await.map_err(definite)?;
         self.look.rollback().await.map_err(definite)?;
-        let mut writing = self.views.begin().await?;
-        for table in TABLES {
-            let drop = format!("drop table {table}_old");
-            sqlx::query(AssertSqlSafe(drop)).execute(&mut *writing).await.map_err(definite)?;
-        }
-        commit(writing).await?;
+        crash::point("rebuild.compared");
+        self.views.drop_leftovers().await?;
         Ok(Checksums { old, new })
     }
 }
 
+/// What a rebuild has made and not put in its place, or has put aside and not thrown away.
+async fn drop_leftovers(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    for table in TABLES {
+        for suffix in [TWIN, OLD] {
+            let drop = format!("drop table if exists {table}{suffix}");
+            sqlx::query(AssertSqlSafe(drop)).execute(&mut *connection).await?;
+        }
+    }
+    Ok(())
+}
+
 async fn make_twin(connection: &mut SqliteConnection, table: &str) -> Result<(), sqlx::Error> {
-    let drop = format!("drop table if exists {table}{TWIN}");
-    sqlx::query(AssertSqlSafe(drop)).execute(&mut *connection).await?;
     // The table comes before its indexes.
     let parts: Vec<(String, String)> = sqlx::query_as(
         "select name, sql from sqlite_schema where tbl_name = $1 and sql is not null order by type desc, name",

@@ -1,5 +1,6 @@
 //! What only files can do wrong: damage, a full disk, a directory that is not ours.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -9,9 +10,9 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::classify::{Stop, at_commit};
 use super::open::OLDEST_SQLITE;
-use crate::store::conformance::{Place, append, append_one, whole_journal};
+use crate::store::conformance::{Place, append, append_one, chains, whole_journal};
 use crate::store::engine::PROOF_BYTES;
-use crate::store::{Append, Cursor, DbError, OpenError, Writer};
+use crate::store::{Append, Cursor, DbError, OpenError, Reader, Writer};
 
 fn refused(outcome: Result<crate::store::Engine, OpenError>) -> OpenError {
     let Err(error) = outcome else { panic!("it was opened") };
@@ -127,25 +128,76 @@ async fn a_directory_that_may_only_be_read_is_refused() {
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o700)).unwrap();
 }
 
+const NO_DATABASE: [u8; 5_000] = [b'x'; 5_000];
+
 #[tokio::test]
-async fn a_file_that_is_no_database_is_refused() {
-    for file in ["journal.sqlite3", "views.sqlite3"] {
-        let place = Place::fresh();
-        fs::write(place.path().join(file), "x".repeat(5_000)).unwrap();
-        let error = refused(place.try_open().await);
-        assert!(matches!(&error, OpenError::Damaged { file: named, .. } if named.ends_with(file)), "{error:?}");
-    }
+async fn a_journal_that_is_no_database_is_refused() {
+    let place = Place::fresh();
+    fs::write(place.path().join("journal.sqlite3"), NO_DATABASE).unwrap();
+    let error = refused(place.try_open().await);
+    assert!(matches!(&error, OpenError::Damaged { file, .. } if file.ends_with("journal.sqlite3")), "{error:?}");
 }
 
 #[tokio::test]
-async fn a_file_with_a_damaged_head_is_refused() {
-    for file in ["journal.sqlite3", "views.sqlite3"] {
-        let place = Place::fresh();
-        drop(place.open().await);
-        overwrite(&place, file, 100, 4_000).await;
-        let error = refused(place.try_open().await);
-        assert!(matches!(error, OpenError::Damaged { .. }), "{error:?}");
+async fn a_journal_with_a_damaged_head_is_refused() {
+    let place = Place::fresh();
+    drop(place.open().await);
+    overwrite(&place, "journal.sqlite3", 100, 4_000).await;
+    let error = refused(place.try_open().await);
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error:?}");
+}
+
+/// The files of the directory whose names begin like that.
+fn files_like(place: &Place, start: &str) -> BTreeSet<String> {
+    let names = fs::read_dir(place.path()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with(start)).collect()
+}
+
+#[tokio::test]
+async fn damaged_views_are_set_aside_and_nobody_is_told_twice() {
+    let place = Place::fresh();
+    let mut engine = place.open().await;
+    let committed = append_one(&mut engine.writer, append(1, 0, 2)).await;
+    let mut head = Cursor::start();
+    head.advance(committed.last);
+    for reader in Reader::ALL {
+        engine.views.save_cursor(reader, &head).await.unwrap();
     }
+    drop(engine);
+    overwrite(&place, "views.sqlite3", 100, 4_000).await;
+
+    let engine = place.open().await;
+
+    assert_eq!(engine.views.cursor(Reader::OrderView).await.unwrap(), Cursor::start(), "made again");
+    assert_eq!(engine.views.cursor(Reader::KafkaBridge).await.unwrap(), Cursor::start(), "sent again");
+    assert_eq!(engine.views.cursor(Reader::Messages).await.unwrap(), head);
+    assert_eq!(files_like(&place, "views.sqlite3.aside"), ["views.sqlite3.aside-1".to_owned()].into());
+}
+
+#[tokio::test]
+async fn views_that_were_taken_away_do_not_tell_anyone_twice() {
+    let place = Place::fresh();
+    let committed = append_one(&mut place.open().await.writer, append(1, 0, 2)).await;
+    for file in files_like(&place, "views.sqlite3") {
+        fs::remove_file(place.path().join(file)).unwrap();
+    }
+    let told = place.open().await.views.cursor(Reader::Messages).await.unwrap();
+    assert!(told.has_passed(committed.last), "{told:?}");
+}
+
+#[tokio::test]
+async fn views_that_are_damaged_again_and_again_leave_two_behind() {
+    let place = Place::fresh();
+    for start in ["a", "b", "c", "d"] {
+        for part in ["", "-wal", "-shm"] {
+            fs::write(place.path().join(format!("views.sqlite3{part}")), start.repeat(5_000)).unwrap();
+        }
+        drop(place.open().await);
+    }
+    let aside = |number| fs::read(place.path().join(format!("views.sqlite3.aside-{number}"))).unwrap()[0];
+    assert_eq!([aside(1), aside(2)], [b'd', b'c']);
+    let left: Vec<String> = files_like(&place, "views.sqlite3.aside").into_iter().collect();
+    assert!(left.iter().all(|name| name.contains("aside-1") || name.contains("aside-2")), "{left:?}");
 }
 
 #[tokio::test]
@@ -173,6 +225,38 @@ async fn damage_in_old_events_is_told_when_they_are_read() {
         Ok(engine) => engine.readers.after(&Cursor::start(), 10_000).await,
     };
     assert!(matches!(outcome, Err(DbError::Corrupt(_))), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn events_from_before_there_were_hashes_are_told_apart() {
+    let place = Place::fresh();
+    with_events(&place, 2).await;
+    let path = place.path().join("journal.sqlite3");
+    let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    let before = "drop trigger events_never_change; update events set hash = null";
+    sqlx::raw_sql(before).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    let mut engine = place.open().await;
+    for version in 2..5 {
+        append_one(&mut engine.writer, append(1, version, 1)).await;
+    }
+    let chains = chains(&engine.readers).await;
+    assert_eq!((chains.chained, chains.unchained, chains.broken), (3, 100, Vec::new()));
+}
+
+#[tokio::test]
+async fn a_text_that_was_spoilt_keeps_nobody_else_from_being_read() {
+    let place = Place::fresh();
+    with_events(&place, 1).await;
+    let path = place.path().join("journal.sqlite3");
+    let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    let spoil = "drop trigger events_never_change; update events set data = cast(x'7bff7d' as text) where id = 20";
+    sqlx::raw_sql(spoil).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    let events = place.open().await.readers.after(&Cursor::start(), 100).await.unwrap();
+    assert_eq!(events.len(), 50);
+    let spoilt: Vec<usize> = (0..50).filter(|n| events[*n].data.starts_with('\u{fffd}')).collect();
+    assert_eq!(spoilt, [19]);
 }
 
 #[tokio::test]

@@ -191,7 +191,11 @@ async fn put_parts(
     Ok(())
 }
 
-async fn put_cursor(connection: &mut SqliteConnection, reader: Reader, cursor: &Cursor) -> Result<(), sqlx::Error> {
+pub(super) async fn put_cursor(
+    connection: &mut SqliteConnection,
+    reader: Reader,
+    cursor: &Cursor,
+) -> Result<(), sqlx::Error> {
     let marks: Vec<u64> = cursor.marks().map(|mark| mark.position).collect();
     sqlx::query(
         "insert into cursors (reader, marks) values ($1, $2) on conflict (reader) do update set marks = excluded.marks",

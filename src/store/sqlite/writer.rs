@@ -13,6 +13,7 @@ use super::Files;
 use super::append::NextPositions;
 use super::classify::{Stop, at_commit, definite};
 use crate::crash;
+use crate::store::chain::Tips;
 use crate::store::engine::PROOF_BYTES;
 use crate::store::{DbError, SHARDS};
 
@@ -25,6 +26,7 @@ pub(crate) struct Writer {
     pub(super) owner: Uuid,
     /// As the rows of the shards have them, while no transaction is under way. None: to be read.
     pub(super) next_positions: Option<NextPositions>,
+    pub(super) tips: Tips,
     #[cfg(test)]
     pub(in crate::store) faults: std::collections::VecDeque<CommitFault>,
 }
@@ -58,6 +60,7 @@ impl Writer {
             epoch,
             owner,
             next_positions: None,
+            tips: Tips::default(),
             #[cfg(test)]
             faults: Default::default(),
         })

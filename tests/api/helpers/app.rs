@@ -8,10 +8,12 @@ use std::process::Command;
 
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection as _};
 use tempfile::TempDir;
 
 use super::server::{Server, VerifyReport, baedal};
-use super::servers::Database;
+use super::servers::{Database, execute};
 use super::{Answer, Engine, PATIENCE, Person, engine};
 
 /// How the server of a test differs from an ordinary one.
@@ -211,6 +213,28 @@ impl TestApp {
         command
     }
 
+    /// Changes rows of the journal behind the program's back, which the tables themselves would refuse. No server runs.
+    pub fn change_journal(&self, sql: &str) {
+        match &self.database {
+            Some(database) => {
+                let [off, on] = ["disable", "enable"].map(|how| format!("alter table events {how} trigger user"));
+                execute(&database.url, format!("{off}; {sql}; {on}"));
+            }
+            None => execute_in(
+                &self.data_dir().join("journal.sqlite3"),
+                format!("drop trigger if exists events_never_change; {sql}"),
+            ),
+        }
+    }
+
+    /// The name of an order's stream, as SQL.
+    pub fn stream(&self, order: &str) -> String {
+        match &self.database {
+            Some(_) => format!("'{order}'"),
+            None => format!("x'{}'", order.replace('-', "")),
+        }
+    }
+
     fn database_setting(&self) -> Option<(String, String)> {
         let url = self.database.as_ref().map(|database| &database.url);
         Some((DATABASE.to_owned(), url.or(self.options.environment.get(DATABASE))?.clone()))
@@ -314,4 +338,20 @@ impl Drop for TestApp {
             self.stop();
         }
     }
+}
+
+/// On a thread of its own: the test runs in a runtime already.
+fn execute_in(file: &Path, sql: String) {
+    let file = SqliteConnectOptions::new().filename(file);
+    let executing = std::thread::spawn(move || {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+        runtime.block_on(async {
+            let mut connection = SqliteConnection::connect_with(&file).await?;
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await?;
+            connection.close().await
+        })
+    });
+    let executed: sqlx::Result<()> = executing.join().expect("the thread does not panic");
+    executed.expect("the file takes it");
 }

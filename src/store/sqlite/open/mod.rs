@@ -1,15 +1,17 @@
-//! Opens the two files and refuses whatever could not keep the journal's promises.
+//! Opening the two files, and refusing whatever could not keep the journal's promises.
 //!
 //! Decided here: the settings of every connection, and the checks at start. They cost the same for a journal of
 //! a day and of ten years; reading every page (`PRAGMA quick_check`) takes minutes at 100 GB and is left
-//! to `baedal verify`.
+//! to `baedal verify`. A journal that fails them is refused, views that fail them are made again (`views_file.rs`).
+
+mod views_file;
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::pool::PoolOptions;
@@ -19,7 +21,8 @@ use sqlx::{ConnectOptions, Connection};
 use super::batch_texts::TEXTS;
 use super::classify::is_damage;
 use super::{Readers, Views, Writer};
-use crate::store::{DbError, OpenError, Reader};
+use crate::store::{DbError, OpenError};
+use views_file::open_views;
 
 static JOURNAL_SCHEMA: Migrator = sqlx::migrate!("migrations/sqlite/journal");
 static VIEWS_SCHEMA: Migrator = sqlx::migrate!("migrations/sqlite/views");
@@ -52,6 +55,10 @@ const READERS: u32 = 4;
 /// so before their own deadline of seconds passes.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// How long a start waits for the first connection of a pool. On a machine where everything starts at once its thread gets
+/// its turn late: that is no reason to give up, and none to call a file damaged.
+const FIRST_CONNECTION_WITHIN: Duration = Duration::from_secs(30);
+
 /// The files of a data directory. The directory is locked as long as any clone of this lives.
 #[derive(Clone)]
 pub(crate) struct Files {
@@ -79,9 +86,7 @@ impl Files {
             Err(TryLockError::Error(source)) => return Err(not_writable(source)),
         }
         let (journal, views) = (directory.join("journal.sqlite3"), directory.join("views.sqlite3"));
-        for file in [&journal, &views] {
-            private_file(file).map_err(not_writable)?;
-        }
+        private_file(&journal).map_err(not_writable)?;
         Ok(Self { journal, views, _lock: Arc::new(lock) })
     }
 
@@ -135,9 +140,9 @@ fn connection(file: &Path) -> SqliteConnectOptions {
 
 pub(crate) async fn open(directory: &Path) -> Result<(Writer, Readers, Views), OpenError> {
     let files = Files::lock(directory)?;
-    let views = open_views(&files).await?;
     let (writer, readers) = open_journal(&files).await?;
-    check_cursors(&views, &readers, &files.views).await?;
+    let head = readers.head().await.map_err(|error| unread(&files.journal, error))?;
+    let views = open_views(&files, &head).await?;
     Ok((writer, readers, views))
 }
 
@@ -152,20 +157,13 @@ async fn open_journal(files: &Files) -> Result<(Writer, Readers), OpenError> {
     check_structure(&mut connection, file, "pragma quick_check(deadlines)").await?;
     check_last_events(&mut connection, file).await?;
     let writer = Writer::take_over(files.clone(), connection).await.map_err(|error| refusal(file, error))?;
-    Ok((writer, Readers::new(pool(READERS, reader(file)), files.clone())))
+    let readers = pool(READERS, reader(file));
+    first_connection(&readers, file, FIRST_CONNECTION_WITHIN).await?;
+    Ok((writer, Readers::new(readers, files.clone())))
 }
 
-async fn open_views(files: &Files) -> Result<Views, OpenError> {
-    let file = &files.views;
-    let mut connection = connect(file, files.views_writer()).await?;
-    check_pragma(&mut connection, file, "pragma journal_mode", ("journal_mode", "wal")).await?;
-    migrate(&VIEWS_SCHEMA, &mut connection, file).await?;
-    check_structure(&mut connection, file, "pragma quick_check(cursors)").await?;
-    connection.close().await.map_err(|error| refusal(file, error))?;
-    Ok(Views::new(pool(1, files.views_writer()), pool(READERS, reader(file)), files.clone()))
-}
-
-/// A pool that connects when first used: opening must not wait for connections nobody needs yet.
+/// A pool that connects when used: opening must not wait for connections nobody needs yet. The first one is opened by
+/// [`first_connection`].
 fn pool(size: u32, options: SqliteConnectOptions) -> SqlitePool {
     PoolOptions::new()
         .max_connections(size)
@@ -175,6 +173,18 @@ fn pool(size: u32, options: SqliteConnectOptions) -> SqlitePool {
         .idle_timeout(None)
         .max_lifetime(None)
         .connect_lazy_with(options)
+}
+
+/// Opens the first connection of a pool, so that whoever reads at start finds one and need not be lucky.
+async fn first_connection(pool: &SqlitePool, file: &Path, within: Duration) -> Result<(), OpenError> {
+    let give_up = Instant::now() + within;
+    loop {
+        match pool.acquire().await {
+            Ok(_) => return Ok(()),
+            Err(sqlx::Error::PoolTimedOut) if Instant::now() < give_up => {}
+            Err(error) => return Err(refusal(file, error)),
+        }
+    }
 }
 
 async fn connect(file: &Path, options: SqliteConnectOptions) -> Result<SqliteConnection, OpenError> {
@@ -187,6 +197,17 @@ fn refusal(file: &Path, source: sqlx::Error) -> OpenError {
         OpenError::Damaged { file, what: source.to_string() }
     } else {
         OpenError::Failed { file, source }
+    }
+}
+
+/// Damage is what SQLite calls so, or what cannot be read as anything that was ever written. Everything else passes.
+fn unread(file: &Path, error: DbError) -> OpenError {
+    let file = file.to_owned();
+    match error {
+        DbError::Unavailable(source) | DbError::Unknown(source) | DbError::Full(source) | DbError::ReadOnly(source) => {
+            OpenError::Failed { file, source }
+        }
+        DbError::Fenced | DbError::Corrupt(_) => OpenError::Damaged { file, what: error.to_string() },
     }
 }
 
@@ -250,17 +271,40 @@ async fn check_last_events(connection: &mut SqliteConnection, file: &Path) -> Re
     Err(OpenError::Damaged { file: file.to_owned(), what })
 }
 
-/// A cursor ahead of the journal belongs to another journal, or the journal was restored from an older backup: what
-/// is appended next would never be looked at.
-async fn check_cursors(views: &Views, readers: &Readers, file: &Path) -> Result<(), OpenError> {
-    let unread = |error: DbError| OpenError::Damaged { file: file.to_owned(), what: error.to_string() };
-    let head = readers.head().await.map_err(unread)?;
-    for reader in [Reader::OrderView, Reader::Messages, Reader::KafkaBridge] {
-        let cursor = views.cursor(reader).await.map_err(unread)?;
-        if cursor.marks().any(|mark| !head.has_passed(mark)) {
-            let remedy = "move it away and rebuild the views";
-            return Err(OpenError::ViewsAhead { file: file.to_owned(), remedy });
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOMENT: Duration = Duration::from_millis(20);
+
+    fn busy_pool(file: &Path) -> SqlitePool {
+        PoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(MOMENT)
+            .connect_lazy_with(connection(file).create_if_missing(true))
     }
-    Ok(())
+
+    #[tokio::test]
+    async fn who_opens_waits_for_a_connection_that_comes_late() {
+        let directory = tempfile::tempdir().unwrap();
+        let pool = busy_pool(&directory.path().join("file"));
+        let taken = pool.acquire().await.unwrap();
+        let late = async {
+            tokio::time::sleep(5 * MOMENT).await;
+            drop(taken);
+        };
+        let (opened, ()) = tokio::join!(first_connection(&pool, directory.path(), FIRST_CONNECTION_WITHIN), late);
+        opened.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_does_not_come_is_no_damage() {
+        let directory = tempfile::tempdir().unwrap();
+        let pool = busy_pool(&directory.path().join("file"));
+        let _taken = pool.acquire().await.unwrap();
+        let refused = first_connection(&pool, directory.path(), 2 * MOMENT).await;
+        assert!(matches!(refused, Err(OpenError::Failed { source: sqlx::Error::PoolTimedOut, .. })), "{refused:?}");
+        let waiting = unread(directory.path(), DbError::Unavailable(sqlx::Error::PoolTimedOut));
+        assert!(matches!(waiting, OpenError::Failed { .. }), "{waiting:?}");
+    }
 }

@@ -1,0 +1,2 @@
+-- See migrations/sqlite/journal/0004_hash_chain.sql.
+alter table events add column hash bytea;
