@@ -17,4 +17,5 @@ mod server;
 
 mod cut;
 mod down;
+mod heard;
 mod taken_over;

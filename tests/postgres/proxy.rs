@@ -22,7 +22,16 @@ struct Weather {
     /// Nothing passes, and nobody is told.
     swallows: bool,
     cut: Option<Cut>,
+    /// From the cut on nothing passes.
+    swallows_after_cut: bool,
     cuts: u32,
+}
+
+impl Weather {
+    fn cut_done(&mut self) {
+        let swallows = self.swallows || self.swallows_after_cut;
+        *self = Self { swallows, cut: None, swallows_after_cut: false, cuts: self.cuts + 1 };
+    }
 }
 
 /// On a thread of its own: a test may block while a server starts.
@@ -56,9 +65,20 @@ impl Proxy {
 
     /// Cuts the writer's connection at its next append, and waits until it has.
     pub async fn cut(&self, cut: Cut) {
+        self.cut_and(cut, false).await;
+    }
+
+    /// The same, and lets nothing pass from there on.
+    pub async fn cut_and_swallow(&self, cut: Cut) {
+        self.cut_and(cut, true).await;
+    }
+
+    async fn cut_and(&self, cut: Cut, swallows_after_cut: bool) {
         let mut weather = self.weather.subscribe();
         let before = weather.borrow().cuts;
-        self.weather.send_modify(|weather| weather.cut = Some(cut));
+        self.weather.send_modify(|weather| {
+            (weather.cut, weather.swallows_after_cut) = (Some(cut), swallows_after_cut);
+        });
         let done = weather.wait_for(|weather| weather.cuts > before);
         tokio::time::timeout(crate::helpers::PATIENCE, done).await.expect("the writer appends").unwrap();
     }
@@ -101,7 +121,7 @@ async fn questions(
         passing(&weather).await;
         let Some(message) = next else { return };
         if is_writer && cut_now(&message, &mut appends, &weather) == Some(Cut::Before) {
-            weather.send_modify(|weather| (weather.cut, weather.cuts) = (None, weather.cuts + 1));
+            weather.send_modify(Weather::cut_done);
             return;
         }
         if to.write_all(&message).await.is_err() {
@@ -139,7 +159,7 @@ async fn answers(
                     break;
                 }
             }
-            weather.send_modify(|weather| (weather.cut, weather.cuts) = (None, weather.cuts + 1));
+            weather.send_modify(Weather::cut_done);
             break;
         }
         if to.write_all(&message).await.is_err() {

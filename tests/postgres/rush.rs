@@ -82,6 +82,15 @@ impl Rush {
         assert!(longest < Duration::from_millis(REQUEST_MS) + SLACK, "somebody waited {longest:?}");
         let stuck = "select count(*) from pg_stat_activity where state like 'idle in transaction%'";
         assert_eq!(database.numbers(stuck).await, [0]);
+        let unheard = "select (select count(*) from (select stream, max(version) as version from events
+                                                      where kind = 1 group by stream) as truth
+                                 left join order_view as v on v.order_id = truth.stream
+                                where v.version is distinct from truth.version)
+                            + (select count(*) from events as e left join messages as m
+                                   on m.order_id = e.stream and m.version = e.version
+                                where e.name = 'order_placed' and m.version is null)";
+        let heard = || async { (database.numbers(unheard).await == [0]).then_some(()) };
+        wait_until("the lists show and the customers know all that stands", heard).await;
         self.app.stop();
 
         for order in &ordered {
