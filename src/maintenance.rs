@@ -31,8 +31,10 @@ pub fn migrate(config: &Config) -> anyhow::Result<String> {
 pub fn verify(config: &Config, tips: Option<TipsDigest>) -> anyhow::Result<String> {
     actix_web::rt::System::new().block_on(async {
         let data = Engine::attach(&place(config)).await?;
+        let behind = verify::look_at_views(&data.readers, &data.views).await?;
         catch_up(&data).await?;
-        let report = verify::verify(&data.readers, &data.views, tips, now_and_then()).await?;
+        let mut report = verify::verify(&data.readers, &data.views, tips, now_and_then()).await?;
+        report.add(behind);
         if report.broken == 0 {
             return Ok(report.to_string());
         }

@@ -8,6 +8,7 @@
 //! open orders beside it in the same sequence. So it holds a page of each and one stream's state, however long all of
 //! them are.
 
+mod behind;
 mod folding;
 mod sorted;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+pub(crate) use self::behind::{Behind, look_at_views};
 use self::folding::{Folding, State};
 use self::sorted::{Sorted, Source};
 use crate::actors::{Clock, view_row};
@@ -51,10 +53,22 @@ pub(crate) struct Report {
     pub(crate) chains: Chains,
     /// Due while nothing was running: they fire at the next start.
     pub(crate) due_at_start: u64,
+    /// How the views stood before they were brought up to date.
+    behind: Behind,
     /// How many promises are broken.
     pub(crate) broken: u64,
     /// What the first of them are.
     shown: Vec<String>,
+}
+
+impl Report {
+    /// What was found before the views were brought up to date.
+    pub(crate) fn add(&mut self, mut behind: Behind) {
+        self.broken += behind.stale.len() as u64;
+        let stale = std::mem::take(&mut behind.stale);
+        self.shown.extend(stale.into_iter().take(SHOWN_AT_MOST.saturating_sub(self.shown.len())));
+        self.behind = behind;
+    }
 }
 
 impl fmt::Display for Report {
@@ -67,6 +81,7 @@ impl fmt::Display for Report {
         )?;
         let Chains { chained, unchained, tips, .. } = &self.chains;
         writeln!(f, "{chained} events are chained, {unchained} are from before there were chains; tips {tips}")?;
+        write!(f, "{}", self.behind)?;
         for broken in &self.shown {
             writeln!(f, "BROKEN  {broken}")?;
         }

@@ -172,3 +172,32 @@ async fn a_long_report_is_counted_to_its_end_and_shown_in_part() {
     assert_eq!((report.broken, report.shown.len()), (150, SHOWN_AT_MOST));
     assert!(report.to_string().ends_with("and 50 more\n"));
 }
+
+/// The events of order 1 from one number to another.
+fn part(from: usize, to: usize) -> Append {
+    let events = testing::until(Preset::Retail, "rider_assigned");
+    let events = events[from..to].iter();
+    let events = events.map(|event| NewEvent { name: event.name(), data: event.data().into() }).collect();
+    append(StreamId::order(order_id(1)), from as u32, events, Due::Open(None))
+}
+
+#[tokio::test]
+async fn a_row_older_than_its_cursor_is_found_before_it_is_brought_up_to_date() {
+    let mut books = Books::of(&[part(0, 2)]).await;
+    let Engine { writer, readers, views } = &mut books.engine;
+    writer.append(&[part(2, 3)]).await.unwrap().remove(0).unwrap();
+    let behind = look_at_views(readers, views).await.unwrap();
+    assert_eq!(behind.stale, [] as [String; 0], "to be behind is no fault");
+    assert!(behind.to_string().starts_with("the lists were 1 events behind"), "{behind}");
+
+    // The cursor goes on without the row.
+    views.save_orders(&[], &[], &readers.head().await.unwrap()).await.unwrap();
+    writer.append(&[part(3, 4)]).await.unwrap().remove(0).unwrap();
+    let behind = look_at_views(readers, views).await.unwrap();
+    let told = format!("order {} was at version 2 in the views, whose cursor had passed version 3", order_id(1));
+    assert_eq!(behind.stale, [told]);
+    books.catch_up().await;
+    let mut report = books.report().await;
+    report.add(behind);
+    assert!(report.broken > 0 && report.to_string().contains("were 1 events behind"), "{report}");
+}
