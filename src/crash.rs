@@ -1,7 +1,7 @@
 //! Failpoints: places where a test makes the process crash, a part of it panic, or a thread stand still.
 //!
 //! `BAEDAL_CRASH_AT=journal.before_commit:3` aborts at the third visit of that place, as `kill -9` would: nothing is
-//! flushed, nothing is dropped. `BAEDAL_FAIL_AT=feed.hand_out=panic:2x3,orders.thread=block:1` lets the feed panic at
+//! flushed, nothing is dropped. `BAEDAL_FAIL_AT=feed.hand_out=panic:2x3,order.execute=block:1` lets the feed panic at
 //! its second, third and fourth visit, and the thread of the orders stand still for good at the first. Builds without
 //! debug assertions have no such places.
 //!

@@ -25,6 +25,7 @@ mod dispatch;
 mod feed;
 mod follow;
 mod health;
+mod heartbeat;
 mod housekeeping;
 mod journal;
 mod kafka_bridge;
@@ -57,6 +58,7 @@ pub use dispatch::{MOST_NEARBY, Nearby, NotePresence, OpenDelivery, Presence, Pr
 pub use feed::{Delivery, FeedEvent, Hub, Missed, NotJoined, ReplayError, Subscription, Topic};
 pub use follow::{FollowError, Follower, LeftOut, Unreadable};
 pub use health::{ReaderHealth, Stall};
+pub use heartbeat::{Heartbeats, Stalled};
 pub use journal::{JournalHealth, WriteReport};
 pub use kafka_bridge::{Mirror, MirrorError, MirrorReport, MirrorState, RewindError, rewound};
 pub use ledger::{Enter, EnterError, Entered, ReadBook};

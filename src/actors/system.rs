@@ -17,8 +17,9 @@ use super::dispatch::{DispatchActor, FindRider, Nearby, NotePresence, PresenceOf
 use super::feed::Hub;
 use super::follow::{FollowError, Unreadable};
 use super::health::ReaderHealth;
+use super::heartbeat::Heartbeats;
 use super::journal::{Between, Commits, JournalActor, Settle, Write, WriteReport};
-use super::kafka_bridge::{Bridge, Mirror};
+use super::kafka_bridge::{BridgeOrigin, BridgeThread, Mirror};
 use super::ledger::{BookError, LedgerWorld, ReadBook, read_book};
 use super::mailbox::{Door, Mailbox, MailboxLoad, MailboxPolicy};
 use super::order::OrderActor;
@@ -31,7 +32,7 @@ use super::rebuild::ViewRebuild;
 use super::registry::{Dismiss, Pardon, Pause, Registry, Residency, TakeCensus, To};
 use super::rider::RiderActor;
 use super::store::{KeepStock, StoreActor};
-use super::supervision::{Guarded, LEAVE_WITHIN, PartThread, Supervision};
+use super::supervision::{Guarded, LEAVE_WITHIN, PartThread, Supervision, on};
 use super::tail::Tail;
 use super::world::{Pace, Reach, World};
 use crate::config::{self, Config};
@@ -63,6 +64,8 @@ pub struct System {
     pub pressure: Pressure,
     /// The parts of which there is one each, and how they stand.
     pub parts: Supervision,
+    /// Whether the threads turn.
+    pub heartbeats: Heartbeats,
 }
 
 /// What riders ask.
@@ -98,8 +101,7 @@ pub struct Threads {
     journal: Arbiter,
     orders: Arbiter,
     readers: PartThread,
-    /// A thread of its own: encoding a backlog takes all of one, and the views shall not wait for it.
-    bridge: Option<(PartThread, Duration)>,
+    bridge: Option<BridgeThread>,
 }
 
 struct Doors {
@@ -132,6 +134,10 @@ pub async fn start(
     let pressure = Pressure::default();
     threads.journal.spawn(pressure.clone().feel("journal"));
     threads.orders.spawn(pressure.clone().feel("orders"));
+    let heartbeats = Heartbeats::new(config.http.stalled_after_s.duration());
+    threads.journal.spawn(heartbeats.beat("journal"));
+    threads.orders.spawn(heartbeats.beat("orders"));
+    threads.readers.spawn(heartbeats.beat("readers"));
     let policy = mailbox("journal", config.mailboxes.journal);
     let (tail_of_writer, appends) = (tail.clone(), pressure.gauge("appends"));
     let commits = Commits::from(&config.database);
@@ -162,9 +168,10 @@ pub async fn start(
     };
     let mut mirror = None;
     if config.kafka.bootstrap_servers.is_some() {
-        let thread = PartThread::new(parts.clone());
-        mirror = Some(bridge(config, &thread, &tail, &readers, &views, &clock).await?);
-        threads.bridge = Some((thread, config.kafka.flush_within_ms.duration() + LEAVE_WITHIN));
+        let (readers, views, clock) = (readers.clone(), views.clone(), clock.clone());
+        let origin = BridgeOrigin::new(config.kafka.clone(), &tail, readers, views, clock).await?;
+        let (thread, reached) = BridgeThread::start(origin, parts.clone()).await?;
+        (threads.bridge, mirror) = (Some(thread), Some(reached));
     }
     let health = ReaderHealth::default();
     let reading = Reading {
@@ -219,24 +226,9 @@ pub async fn start(
         clock,
         pressure,
         parts,
+        heartbeats,
     };
     Ok((system, threads))
-}
-
-/// Starts the mirror. It finds its broker later, or never: nothing here waits for one.
-async fn bridge(
-    config: &Config,
-    thread: &PartThread,
-    tail: &Tail,
-    readers: &Readers,
-    views: &Views,
-    clock: &Clock,
-) -> anyhow::Result<Mirror> {
-    let (readers, views, clock) = (readers.clone(), views.clone(), clock.clone());
-    let loaded = Bridge::load(config.kafka.clone(), tail, readers, views, clock).await;
-    let (bridge, mirror) = loaded.context("the cursor of the Kafka mirror cannot be read")?;
-    thread.keep_until_stopped("kafka bridge", |stop| bridge.run(stop));
-    Ok(mirror)
 }
 
 /// What the orders' thread is opened with.
@@ -305,14 +297,6 @@ impl Opening {
     }
 }
 
-/// Runs `make` on that thread and hands back what it made.
-async fn on<T: Send + 'static>(thread: &Arbiter, make: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
-    let (tell, told) = tokio::sync::oneshot::channel();
-    let started = thread.spawn_fn(move || drop(tell.send(make())));
-    anyhow::ensure!(started, "a thread ended before it began");
-    told.await.context("a part of the system could not be started")
-}
-
 impl System {
     /// A store's stock as it stood at a version of its book.
     pub async fn stock_at(&self, store: StoreId, version: u32) -> Result<Stock, FollowError> {
@@ -336,15 +320,15 @@ impl Operations {
 impl Threads {
     /// Tells all who read the journal to end, the bridge first: what they would do from now on, another process does.
     pub fn tell_readers_to_end(&self) {
-        if let Some((bridge, _)) = &self.bridge {
-            bridge.tell_to_end();
+        if let Some(bridge) = &self.bridge {
+            drop(bridge.tell_to_end());
         }
         self.readers.tell_to_end();
     }
 
     /// In reverse: whoever asks goes before whoever answers.
     pub fn stop(self) {
-        let bridge = self.bridge.map(|(thread, patience)| ("kafka bridge", thread.stop(patience)));
+        let bridge = self.bridge.map(|bridge| ("kafka bridge", bridge.stop()));
         let readers = self.readers.stop(LEAVE_WITHIN);
         let others = [("readers", readers), ("orders", self.orders), ("journal", self.journal)];
         for (name, thread) in bridge.into_iter().chain(others) {

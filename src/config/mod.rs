@@ -88,6 +88,9 @@ section! {
         /// Addresses that many clients come from, and so without that bound: proxies. The machine itself is one, because
         /// there it is a proxy, or whoever could stop the process as well.
         shared_addresses: Vec<IpAddr> = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+        /// A thread of the journal, the orders or the readers that has not turned for so long stands still, and
+        /// `/livez` says so. Many times what the slowest work on one of them takes; less than people take to notice.
+        stalled_after_s: Secs = Secs(15),
         /// How long running requests may take to finish after the signal to stop: `request_timeout_ms` and some.
         shutdown_grace_s: Secs = Secs(15),
     }

@@ -9,6 +9,7 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::actors::{Stalled, System};
 use crate::telemetry::Metrics;
 
 /// What must hold for this process to take work. Set by those who know, read by `/readyz`.
@@ -78,11 +79,20 @@ struct Checks {
     not_draining: bool,
 }
 
-/// Whether the process turns. Says nothing about the database: restarting would not mend that.
+/// Whether the process turns: its threads, one of which stands still when it is blocked. Says nothing about the database:
+/// restarting would not mend that.
 #[utoipa::path(get, path = "/livez", tag = "health", security(()),
-    responses((status = 200, description = "It does", content_type = "text/plain", body = String)))]
-pub(super) async fn livez() -> &'static str {
-    "alive\n"
+    responses((status = 200, description = "It does", content_type = "text/plain", body = String),
+    (status = 503, description = "A thread stands still: only a new process mends that", content_type = "text/plain",
+        body = String)))]
+pub(super) async fn livez(system: web::Data<System>) -> HttpResponse {
+    let plain = ContentType::plaintext();
+    match system.heartbeats.stalled() {
+        None => HttpResponse::Ok().insert_header(plain).body("alive\n"),
+        Some(Stalled { thread, since }) => HttpResponse::ServiceUnavailable()
+            .insert_header(plain)
+            .body(format!("the thread of the {thread} has not turned for {} s\n", since.as_secs())),
+    }
 }
 
 /// Whether the process should be sent work.

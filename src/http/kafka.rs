@@ -141,5 +141,6 @@ pub(super) async fn rewind(
         Ok(events) => Ok(HttpResponse::Ok().json(RewoundBody { events })),
         Err(error @ (RewindError::Zero | RewindError::NotMirrored(_))) => Err(out_of_range("/from", error.to_string())),
         Err(RewindError::NoAnswer) => Err(ApiError::new(Code::OutcomeUnknown)),
+        Err(RewindError::AtRest) => Err(ApiError::new(Code::ServiceUnavailable)),
     }
 }

@@ -101,3 +101,53 @@ async fn watchers_of_a_feed_that_panics_come_back_and_miss_nothing() {
         feed.events_until("order_accepted").await.iter().map(|event| event["version"].as_u64().unwrap()).collect();
     assert_eq!(versions, (seen + 1..=seen + versions.len() as u64).collect::<Vec<_>>(), "no gap and no repeat");
 }
+
+#[tokio::test]
+async fn a_thread_that_stands_still_is_not_alive() {
+    for (thread, place) in [("orders", "order.execute"), ("readers", "projector.write"), ("journal", "journal.reply")] {
+        let failpoint = format!("{place}=block:1");
+        let mut app = Options::default().set("http.stalled_after_s", 1).fail_at(&failpoint).start().await;
+        let life = Life::at(&app, "food_delivery").await;
+        app.open("/livez").await.ok();
+        // Whatever is answered to it: now the thread is blocked.
+        app.place(&life.customer, &life.shop.order()).await;
+        let dead = || async {
+            let answer = app.open("/livez").await;
+            (answer.status == 503).then_some(answer.body)
+        };
+        let said = wait_until(&format!("the thread of the {thread} is missed"), dead).await;
+        assert!(said.as_str().is_some_and(|said| said.contains(thread)), "{said}");
+        // Nothing else would end it.
+        app.kill();
+    }
+}
+
+#[tokio::test]
+async fn a_payment_part_that_panics_charges_nobody_twice() {
+    let app = Options::default().fail_at("payment.answer=panic:1x2").start().await;
+    let life = Life::at(&app, "food_delivery").await;
+    let order = life.place(&app).await;
+    app.wait_for_status(&order, "awaiting_acceptance").await;
+    app.ledger(&order).await.did_nothing_twice();
+    wait_for_state(&app, "payment", "running").await;
+    assert_eq!(part(&app, "payment").await["failures"], 2);
+}
+
+#[tokio::test]
+async fn a_board_that_panics_is_told_everything_again() {
+    let app = Options::default().fail_at("dispatch.fold=panic:4").start().await;
+    let life = Life::at(&app, "food_delivery").await;
+    let orders = [life.order_in(&app, "ready").await, life.order_in(&app, "ready").await];
+    wait_for_failures(&app, "dispatch", 1).await;
+    let (lat, lng) = CUSTOMER_AT;
+    let near = format!("/v1/deliveries?near={lat},{lng}&radius_m=3000");
+    let offered = || async {
+        let found = app.get(&life.rider, &near).await;
+        if found.status != 200 {
+            return None;
+        }
+        let found = found.items();
+        orders.iter().all(|order| found.iter().any(|delivery| delivery["order_id"] == **order)).then_some(())
+    };
+    wait_until("both deliveries are on the board", offered).await;
+}

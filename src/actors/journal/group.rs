@@ -106,6 +106,7 @@ impl Group {
         }
         tail.push(entries);
         crate::crash::point("journal.before_reply");
+        crate::crash::fail("journal.reply");
         for (reply, result) in replies {
             reply.send(result.map_err(WriteError::from));
         }

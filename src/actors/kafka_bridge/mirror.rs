@@ -3,15 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use actix::Message;
 
 use super::shared::Shared;
 use crate::actors::clock::Clock;
+use crate::actors::mailbox::Mailbox;
 use crate::order::Timestamp;
 use crate::store::{Cursor, DbError, Position, Readers, Shard};
-
-/// How long an operator waits for the bridge to take a command; it looks up at least once a second.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MirrorState {
@@ -78,12 +76,18 @@ pub(super) fn distance(cursor: &Cursor, head: &Cursor) -> u64 {
     head.marks().map(|mark| mark.position.saturating_sub(cursor.at(mark.shard))).sum()
 }
 
-/// What an operator asks for: send everything of this shard from `from` on again.
+/// What an operator asks for: send everything of this shard from `from` on again. The answer is how many events.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Result<u64, RewindError>")]
 pub(super) struct Rewind {
     pub(super) shard: Shard,
     pub(super) from: u64,
-    pub(super) reply: oneshot::Sender<Result<u64, RewindError>>,
 }
+
+/// Asks how the mirror stands, its head not looked up.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "MirrorReport")]
+pub(super) struct Report;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RewindError {
@@ -93,6 +97,8 @@ pub enum RewindError {
     NotMirrored(Position),
     #[error("the mirror does not answer: nobody knows whether it was sent back")]
     NoAnswer,
+    #[error("the mirror failed and does nothing now: it was not sent back")]
+    AtRest,
 }
 
 /// Where `from` puts the cursor of its shard, and how many events are read again from there.
@@ -107,31 +113,41 @@ pub fn rewound(cursor: &Cursor, shard: Shard, from: u64) -> Result<(Position, u6
 #[derive(Clone)]
 pub struct Mirror {
     shared: Arc<Shared>,
-    rewinds: mpsc::Sender<Rewind>,
+    rewinds: Mailbox<Rewind>,
+    reports: Mailbox<Report>,
     readers: Readers,
     clock: Clock,
 }
 
 impl Mirror {
-    pub(super) fn new(shared: Arc<Shared>, rewinds: mpsc::Sender<Rewind>, readers: Readers, clock: Clock) -> Self {
-        Self { shared, rewinds, readers, clock }
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        rewinds: Mailbox<Rewind>,
+        reports: Mailbox<Report>,
+        readers: Readers,
+        clock: Clock,
+    ) -> Self {
+        Self { shared, rewinds, reports, readers, clock }
     }
 
+    /// While the bridge is made anew, or in quarantine, this is how it stood last.
     pub async fn report(&self) -> Result<MirrorReport, DbError> {
         // The cursor first: it never runs ahead of the head that way.
-        let report = self.shared.report(&Cursor::start(), self.clock.now());
+        let report = match self.reports.ask(Report).await {
+            Ok(report) => report,
+            Err(refusal) => self.shared.last_report(self.clock.now(), &refusal),
+        };
         let head = self.readers.head().await?;
         Ok(MirrorReport { head, ..report })
     }
 
     /// Sends everything of a shard from a position on again. Says how many events.
     pub async fn rewind(&self, shard: Shard, from: u64) -> Result<u64, RewindError> {
-        let (reply, replied) = oneshot::channel();
-        let asked = async {
-            self.rewinds.send(Rewind { shard, from, reply }).await.map_err(|_| RewindError::NoAnswer)?;
-            replied.await.map_err(|_| RewindError::NoAnswer)?
-        };
-        tokio::time::timeout(ANSWER_WITHIN, asked).await.unwrap_or(Err(RewindError::NoAnswer))
+        match self.rewinds.ask(Rewind { shard, from }).await {
+            Ok(outcome) => outcome,
+            Err(refusal) if refusal.is_definite() => Err(RewindError::AtRest),
+            Err(_) => Err(RewindError::NoAnswer),
+        }
     }
 }
 

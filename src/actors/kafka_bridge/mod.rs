@@ -1,11 +1,14 @@
 //! Mirrors every order's events to Kafka: at least once, in sequence for each order.
 //!
-//! Reads the journal, not the tail, whose watch only says that there is news; so what it sends depends on the rows
-//! alone. The cursor moves over contiguous acknowledgements and is saved now and then; after any failure the
-//! producer is thrown away and everything from the cursor on is sent again. Orders never wait for this and never
-//! notice it. What a row looks like outside is decided in `order::public_event`, not here.
+//! An actor on a thread of its own: encoding a backlog takes all of one, and the views shall not wait for it. Its
+//! messages are answered while its future mirrors, see `mirroring`. That one reads the journal, not the tail, whose watch
+//! only says that there is news; so what it sends depends on the rows alone. The cursor moves over contiguous
+//! acknowledgements and is saved now and then; after any failure, and in another actor after a panic, the producer is
+//! thrown away and everything from the cursor on is sent again. Orders never wait for this and never notice it. What
+//! a row looks like outside is decided in `order::public_event`, not here.
 
 mod mirror;
+mod mirroring;
 mod sender;
 mod shared;
 mod signals;
@@ -20,324 +23,167 @@ mod window;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use actix::{Actor, ActorContext, ActorFutureExt, Arbiter, AsyncContext, Context, Handler, Message, WrapFuture};
+use anyhow::Context as _;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 
-pub use mirror::{Mirror, MirrorError, MirrorReport, MirrorState, RewindError, rewound};
-
+pub use self::mirror::{Mirror, MirrorError, MirrorReport, MirrorState, RewindError, rewound};
+use self::mirror::{Report, Rewind};
+use self::mirroring::{Asked, Mirroring};
+use self::shared::Shared;
 use super::clock::Clock;
+use super::mailbox::{Admitted, Mailbox, MailboxPolicy, Reply};
+use super::supervision::{Guarded, LEAVE_WITHIN, Life, Supervised, Supervision, on};
 use super::tail::Tail;
-use super::world::Pace;
 use crate::config::Kafka;
-use crate::store::{Cursor, DbError, Reader, Readers, Recorded, Views};
-use mirror::{Rewind, distance};
-use sender::Sender;
-use shared::{Shared, Standing};
-use turn::Turn;
-use window::{Limits, Window};
+use crate::store::{Reader, Readers, Views};
 
-/// How many rows one reading takes: 2 MB at the most usual size, 10 ms of work.
-const PAGE: usize = 2_000;
+/// Operators alone ask this actor, and its loop looks up at least once a second.
+const MAILBOX: MailboxPolicy =
+    MailboxPolicy { name: "kafka_bridge", capacity: 16, reply_timeout: Duration::from_secs(5) };
 
-/// How often the cursor is saved while events are acknowledged. Saving more often would only save repeats after a
-/// crash.
-const SAVE_EVERY: Duration = Duration::from_millis(250);
-
-/// How often the gauges are set, and how old they may be.
-const LOOK_UP_EVERY: Duration = Duration::from_secs(1);
-
-/// The first pause after a failure, and the longest: a broker's restart takes about this long.
-const PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// With so many on their way, acknowledgements come by the hundred: a moment's wait takes them together.
-const BUSY: usize = 1_000;
-const GATHER: Duration = Duration::from_millis(1);
-
-/// Commands of operators that may wait; they are rare and taken one by one.
-const REWINDS: usize = 4;
-
-/// Why a producer's life ended.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("the journal cannot be read")]
-    Journal(#[source] DbError),
-    #[error("a producer cannot be made: {0}")]
-    Producer(#[source] KafkaError),
-    #[error("the topic cannot be looked for or made: {0}")]
-    Topic(#[source] KafkaError),
-    #[error("an event was not taken: {0}")]
-    Event(#[source] KafkaError),
-}
-
-impl Failure {
-    /// The topic may be gone: it is looked for again.
-    fn doubts_the_topic(&self) -> bool {
-        match self {
-            Failure::Journal(_) | Failure::Producer(_) => false,
-            Failure::Topic(_) => true,
-            Failure::Event(error) => matches!(
-                error.rdkafka_error_code(),
-                Some(
-                    RDKafkaErrorCode::UnknownTopic
-                        | RDKafkaErrorCode::UnknownTopicOrPartition
-                        | RDKafkaErrorCode::UnknownPartition
-                )
-            ),
-        }
-    }
-}
-
-enum Ending {
-    Stopped,
-    Rewound(Rewind),
-    Failed(Failure),
-}
-
-pub(super) struct Bridge {
+/// What outlives the actor, should it have to be made anew.
+#[derive(Clone)]
+pub(super) struct BridgeOrigin {
     settings: Kafka,
     news: watch::Receiver<u64>,
     readers: Readers,
     views: Views,
     shared: Arc<Shared>,
-    rewinds: mpsc::Receiver<Rewind>,
-    /// Up to where Kafka has everything.
-    cursor: Cursor,
-    saved: Cursor,
-    saved_at: Instant,
-    topic_found: bool,
+    clock: Clock,
 }
 
-impl Bridge {
-    /// Begins where the last run's cursor was saved. Reaches no broker yet.
-    pub(super) async fn load(
+impl BridgeOrigin {
+    pub(super) async fn new(
         settings: Kafka,
         tail: &Tail,
         readers: Readers,
         views: Views,
         clock: Clock,
-    ) -> Result<(Self, Mirror), DbError> {
-        let cursor = views.cursor(Reader::KafkaBridge).await?;
-        let shared = Shared::new(settings.topic.clone(), clock.clone(), cursor.clone());
-        let (ask, rewinds) = mpsc::channel(REWINDS);
-        let mirror = Mirror::new(shared.clone(), ask, readers.clone(), clock);
-        let saved = cursor.clone();
-        let (news, saved_at, topic_found) = (tail.news(), Instant::now(), false);
-        Ok((Self { settings, news, readers, views, shared, rewinds, cursor, saved, saved_at, topic_found }, mirror))
-    }
-
-    /// Until told to stop; then it waits a moment for what is on its way, and saves the cursor.
-    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let mut tries = 0;
-        loop {
-            let cursor_before = self.cursor.clone();
-            match self.live(&mut stop).await {
-                Ending::Stopped => return,
-                Ending::Rewound(rewind) => self.rewind(rewind).await,
-                Ending::Failed(failure) => {
-                    self.topic_found &= !failure.doubts_the_topic();
-                    let thrown_away = matches!(failure, Failure::Event(_));
-                    self.shared.stuck(described(&failure), thrown_away);
-                    tries = if self.cursor == cursor_before { tries + 1 } else { 0 };
-                    if !self.rest(Pace::pause(PAUSE, LONGEST_PAUSE, tries), &mut stop).await {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Says whether to go on afterwards.
-    async fn rest(&mut self, pause: Duration, stop: &mut watch::Receiver<bool>) -> bool {
-        let mut look_up = interval(LOOK_UP_EVERY);
-        let over = sleep(pause);
-        tokio::pin!(over);
-        loop {
-            tokio::select! {
-                () = &mut over => return true,
-                _ = stop.wait_for(|stop| *stop) => {
-                    self.save().await;
-                    return false;
-                }
-                Some(rewind) = self.rewinds.recv() => self.rewind(rewind).await,
-                _ = look_up.tick() => self.measure(None).await,
-            }
-        }
-    }
-
-    /// One producer's life, from its making to its end.
-    async fn live(&mut self, stop: &mut watch::Receiver<bool>) -> Ending {
-        let sender = match Sender::open(&self.settings, self.shared.clone()) {
-            Ok(sender) => sender,
-            Err(error) => return Ending::Failed(Failure::Producer(error)),
-        };
-        let ending = match self.find_topic(&sender, stop).await {
-            Some(ending) => ending,
-            None => self.mirror(&sender, stop).await,
-        };
-        sender.abandon().await;
-        ending
-    }
-
-    /// Looks for the topic until it is there. None: it is.
-    async fn find_topic(&mut self, sender: &Sender, stop: &mut watch::Receiver<bool>) -> Option<Ending> {
-        let mut tries = 0;
-        while !self.topic_found {
-            let found = tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return Some(Ending::Stopped),
-                Some(rewind) = self.rewinds.recv() => return Some(Ending::Rewound(rewind)),
-                found = topic::find_or_make(sender, &self.settings) => found,
-            };
-            match found {
-                Ok(found) => self.has_topic(found),
-                Err(error) => {
-                    self.shared.stuck(described(&Failure::Topic(error)), false);
-                    tries += 1;
-                    if !self.rest(Pace::pause(PAUSE, LONGEST_PAUSE, tries), stop).await {
-                        return Some(Ending::Stopped);
-                    }
-                }
-            }
-        }
-        None
-    }
-
-    fn has_topic(&mut self, found: topic::Found) {
-        self.topic_found = true;
-        self.shared.topic_found(found.partitions);
-        let events = distance(&Cursor::start(), &self.cursor);
-        if found.made && events > 0 {
-            tracing::warn!(
-                topic = self.settings.topic,
-                events,
-                "the topic was new, but earlier events were mirrored before: `baedal bridge rewind`, or the rewind \
-                 of a running server, sends them again"
-            );
-        }
-    }
-
-    /// Sends what comes after the cursor until something ends it.
-    async fn mirror(&mut self, sender: &Sender, stop: &mut watch::Receiver<bool>) -> Ending {
-        let limits = Limits { events: self.settings.window_events, bytes: self.settings.window_bytes };
-        let mut turn = Turn::new(Window::new(self.cursor.clone(), limits));
-        let mut look_up = interval(LOOK_UP_EVERY);
-        look_up.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            // Whatever is committed from here on is news again.
-            self.news.mark_unchanged();
-            self.note(sender, &mut turn).await;
-            if let Some(error) = sender.signals.failure() {
-                return Ending::Failed(Failure::Event(error));
-            }
-            if let Err(error) = turn.send(sender) {
-                return Ending::Failed(Failure::Event(error));
-            }
-            if turn.wants_more() {
-                match self.readers.after(&turn.handed_out, PAGE).await {
-                    Ok(rows) => turn.take(rows),
-                    Err(error) => return Ending::Failed(Failure::Journal(error)),
-                }
-            }
-            let (goes_on, at_the_end) = (turn.goes_on(), turn.wants_more());
-            if at_the_end && turn.window.in_flight() == 0 {
-                self.shared.nothing_waits();
-            }
-            if !goes_on && turn.window.in_flight() >= BUSY {
-                sleep(GATHER).await;
-            }
-            tokio::select! {
-                biased;
-                _ = stop.wait_for(|stop| *stop) => {
-                    self.finish(sender, &mut turn).await;
-                    return Ending::Stopped;
-                }
-                Some(rewind) = self.rewinds.recv() => return Ending::Rewound(rewind),
-                _ = look_up.tick() => self.measure(Some(&turn.window)).await,
-                () = std::future::ready(()), if goes_on => {}
-                () = sender.signals.news() => {}
-                Ok(()) = self.news.changed(), if at_the_end => {}
-            }
-        }
-    }
-
-    /// Takes the acknowledgements that came and saves the cursor if it is time.
-    async fn note(&mut self, sender: &Sender, turn: &mut Turn) {
-        sender.signals.take_acknowledged(&mut turn.acknowledged);
-        let mut newly_acknowledged = 0;
-        for position in turn.acknowledged.drain(..) {
-            newly_acknowledged += u64::from(turn.window.acknowledged(position));
-        }
-        let (window, cursor) = (&turn.window, turn.window.cursor());
-        self.cursor.clone_from(cursor);
-        let (oldest, in_flight) = (window.oldest(), window.in_flight());
-        self.shared.stands(&Standing { cursor, oldest, in_flight, newly_acknowledged });
-        if self.cursor != self.saved && self.saved_at.elapsed() >= SAVE_EVERY {
-            self.save().await;
-        }
-    }
-
-    /// Nothing counts as delivered that is not acknowledged by then.
-    async fn finish(&mut self, sender: &Sender, turn: &mut Turn) {
-        let until = Instant::now() + self.settings.flush_within_ms.duration();
-        while turn.window.in_flight() > 0 && !sender.signals.failed() {
-            // Only the waiting is given up in time, never a saving half-way.
-            if timeout_at(until, sender.signals.news()).await.is_err() {
-                let in_flight = turn.window.in_flight();
-                tracing::info!(in_flight, "stopping before Kafka has acknowledged everything; it is sent again later");
-                break;
-            }
-            self.note(sender, turn).await;
-        }
-        self.save().await;
-    }
-
-    /// What cannot be saved is saved later; until then a crash would send more again, and lose nothing.
-    async fn save(&mut self) {
-        self.saved_at = Instant::now();
-        if self.cursor == self.saved {
-            return;
-        }
-        crate::crash::point("kafka.before_cursor");
-        match self.views.save_cursor(Reader::KafkaBridge, &self.cursor).await {
-            Ok(()) => self.saved.clone_from(&self.cursor),
-            Err(error) => tracing::error!(%error, "the cursor of the Kafka mirror cannot be saved; trying again"),
-        }
-    }
-
-    /// The producer is gone, so nothing is on its way from an earlier position.
-    async fn rewind(&mut self, Rewind { shard, from, reply }: Rewind) {
-        let outcome = rewound(&self.cursor, shard, from);
-        if let Ok((to, events)) = outcome {
-            self.cursor.set(to);
-            self.save().await;
-            tracing::warn!(shard = shard.number(), from, events, "the Kafka mirror was sent back by an operator");
-        }
-        // Whether anyone still waits for it changes nothing.
-        let _ = reply.send(outcome.map(|(_, events)| events));
-    }
-
-    /// Sets the gauges. Without a window nothing is on its way.
-    async fn measure(&self, window: Option<&Window>) {
-        let Ok(head) = self.readers.head().await else { return };
-        let lag_events = distance(&self.cursor, &head);
-        let mut oldest = window.and_then(Window::oldest);
-        if oldest.is_none()
-            && lag_events > 0
-            && let Ok(rows) = self.readers.after(&self.cursor, 1).await
-        {
-            oldest = rows.first().map(|row: &Recorded| row.at);
-        }
-        let in_flight = window.map_or(0, Window::in_flight);
-        self.shared.stands(&Standing { cursor: &self.cursor, oldest, in_flight, newly_acknowledged: 0 });
-        self.shared.show(lag_events);
+    ) -> anyhow::Result<Self> {
+        let cursor =
+            views.cursor(Reader::KafkaBridge).await.context("the cursor of the Kafka mirror cannot be read")?;
+        let shared = Shared::new(settings.topic.clone(), clock.clone(), cursor);
+        Ok(Self { settings, news: tail.news(), readers, views, shared, clock })
     }
 }
 
-/// A failure and what is behind it, in one line.
-fn described(failure: &Failure) -> String {
-    match failure {
-        Failure::Journal(error) => format!("{failure}: {error}"),
-        Failure::Producer(_) | Failure::Topic(_) | Failure::Event(_) => failure.to_string(),
+/// See the module.
+pub(super) struct KafkaBridgeActor {
+    life: Life,
+    origin: BridgeOrigin,
+    /// The way to the loop, which takes one at a time between two of its turns.
+    rewinds: mpsc::Sender<Asked>,
+    /// The loop's end of it, until it starts.
+    asked: Option<mpsc::Receiver<Asked>>,
+    stop: watch::Sender<bool>,
+    /// Who told it to stop, and waits until it has.
+    leaving: Vec<Reply<Stop>>,
+}
+
+/// Tells the actor to end: it waits a moment for what is on its way, and saves the cursor. Answered when that is done.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Stop;
+
+impl Supervised for KafkaBridgeActor {
+    type Origin = BridgeOrigin;
+
+    const NAME: &'static str = "kafka_bridge";
+
+    fn begin(origin: &mut BridgeOrigin, life: Life) -> Self {
+        let (rewinds, asked) = mpsc::channel(1);
+        let (origin, stop, leaving) = (origin.clone(), watch::Sender::new(false), Vec::new());
+        Self { life, origin, rewinds, asked: Some(asked), stop, leaving }
+    }
+}
+
+impl Actor for KafkaBridgeActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        let Some(asked) = self.asked.take() else { return };
+        let (origin, part, mut stop) = (self.origin.clone(), self.life.part().clone(), self.stop.subscribe());
+        let mirroring = async move {
+            if let Some(mirroring) = Mirroring::begin(origin, part, asked, &mut stop).await {
+                mirroring.run(stop).await;
+            }
+        };
+        // It ends when it was told to.
+        ctx.spawn(mirroring.into_actor(self).map(|(), actor, ctx| {
+            actor.life.is_over();
+            actor.leaving.drain(..).for_each(|reply| reply.send(()));
+            ctx.stop();
+        }));
+    }
+}
+
+impl Handler<Admitted<Rewind>> for KafkaBridgeActor {
+    type Result = ();
+
+    fn handle(&mut self, asked: Admitted<Rewind>, ctx: &mut Context<Self>) {
+        let Some(asked) = asked.start() else { return };
+        let rewinds = self.rewinds.clone();
+        // Should the loop be gone, so is the way back, and whoever asked is told that nobody knows.
+        let handing_over = async move { drop(rewinds.send(asked).await) };
+        ctx.spawn(handing_over.into_actor(self));
+    }
+}
+
+impl Handler<Admitted<Report>> for KafkaBridgeActor {
+    type Result = ();
+
+    fn handle(&mut self, asked: Admitted<Report>, _: &mut Context<Self>) {
+        let Some((Report, reply)) = asked.start() else { return };
+        reply.send(self.origin.shared.report(self.origin.clock.now()));
+    }
+}
+
+impl Handler<Admitted<Stop>> for KafkaBridgeActor {
+    type Result = ();
+
+    fn handle(&mut self, asked: Admitted<Stop>, _: &mut Context<Self>) {
+        let Some((Stop, reply)) = asked.start() else { return };
+        self.leaving.push(reply);
+        self.stop.send_replace(true);
+    }
+}
+
+/// The bridge's thread.
+pub(super) struct BridgeThread {
+    thread: Arbiter,
+    stop: Mailbox<Stop>,
+    /// How long it may take to end: what is on its way is waited for.
+    patience: Duration,
+}
+
+impl BridgeThread {
+    /// Starts the mirror. It finds its broker later, or never: nothing here waits for one.
+    pub(super) async fn start(origin: BridgeOrigin, supervision: Supervision) -> anyhow::Result<(Self, Mirror)> {
+        let thread = Arbiter::new();
+        let patience = origin.settings.flush_within_ms.duration() + LEAVE_WITHIN;
+        let (shared, readers, clock) = (origin.shared.clone(), origin.readers.clone(), origin.clock.clone());
+        let opening = move || Guarded::<KafkaBridgeActor>::open(origin, MAILBOX, &supervision);
+        let door = on(&thread, opening).await?;
+        let mirror = Mirror::new(shared, door.mailbox(), door.mailbox(), readers, clock);
+        Ok((Self { thread, stop: door.mailbox(), patience }, mirror))
+    }
+
+    /// Tells the bridge to end, without waiting for it.
+    pub(super) fn tell_to_end(&self) -> std::sync::mpsc::Receiver<()> {
+        let (tell, ended) = std::sync::mpsc::channel();
+        let (stop, patience) = (self.stop.clone(), self.patience);
+        self.thread.spawn(async move {
+            // No answer, no bridge: what it had not saved is sent again by the next one.
+            let _ = stop.ask_within(Stop, patience).await;
+            drop(tell);
+        });
+        ended
+    }
+
+    pub(super) fn stop(self) -> Arbiter {
+        let ended = self.tell_to_end();
+        let _ = ended.recv_timeout(self.patience);
+        self.thread
     }
 }

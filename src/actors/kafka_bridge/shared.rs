@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::mirror::{MirrorError, MirrorReport, MirrorState};
 use crate::actors::clock::Clock;
+use crate::actors::mailbox::Refusal;
 use crate::order::Timestamp;
 use crate::store::Cursor;
 
@@ -166,7 +167,7 @@ impl Shared {
 
     /// Sets the gauges.
     pub(super) fn show(&self, lag_events: u64) {
-        let report = self.report(&Cursor::start(), self.clock.now());
+        let report = self.report(self.clock.now());
         let up = matches!(report.state, MirrorState::Mirroring | MirrorState::Behind);
         metrics::gauge!("baedal_kafka_up").set(f64::from(u8::from(up)));
         metrics::gauge!("baedal_kafka_lag_events").set(lag_events as f64);
@@ -174,7 +175,15 @@ impl Shared {
         metrics::gauge!("baedal_kafka_in_flight").set(report.in_flight as f64);
     }
 
-    pub(super) fn report(&self, head: &Cursor, now: Timestamp) -> MirrorReport {
+    /// How the bridge stood when it failed. Nothing arrives until there is another one.
+    pub(super) fn last_report(&self, now: Timestamp, why: &Refusal) -> MirrorReport {
+        let report = self.report(now);
+        let what = format!("the bridge does not answer: {why}");
+        MirrorReport { state: MirrorState::Broken, last_error: Some(MirrorError { at: now, what }), ..report }
+    }
+
+    /// Without the head, which is looked up elsewhere.
+    pub(super) fn report(&self, now: Timestamp) -> MirrorReport {
         let inner = self.lock();
         let lag = inner.oldest.map_or(Duration::ZERO, |oldest| oldest.until(now));
         let state = match inner.connection {
@@ -190,7 +199,7 @@ impl Shared {
             partitions: inner.partitions,
             last_error: inner.last_error.clone(),
             cursor: inner.cursor.clone(),
-            head: head.clone(),
+            head: Cursor::start(),
             lag,
             in_flight: inner.in_flight,
             acknowledged: inner.acknowledged,
@@ -210,11 +219,11 @@ mod tests {
     }
 
     fn state(shared: &Shared) -> MirrorState {
-        shared.report(&Cursor::start(), shared.clock.now()).state
+        shared.report(shared.clock.now()).state
     }
 
     fn last_error(shared: &Shared) -> String {
-        shared.report(&Cursor::start(), shared.clock.now()).last_error.expect("something went wrong").what
+        shared.report(shared.clock.now()).last_error.expect("something went wrong").what
     }
 
     #[test]

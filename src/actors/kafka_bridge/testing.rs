@@ -12,13 +12,12 @@ use rdkafka::message::Headers as _;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use tempfile::TempDir;
-use tokio::sync::watch;
-use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::{Bridge, Mirror, MirrorReport};
+use super::{BridgeOrigin, BridgeThread, Mirror, MirrorReport};
 use crate::actors::clock::Clock;
+use crate::actors::supervision::Supervision;
 use crate::actors::tail::Tail;
 use crate::config::Kafka;
 use crate::order::{CommandId, OrderId, StoreId, Timestamp};
@@ -91,10 +90,9 @@ impl Journal {
 
     pub(super) async fn bridge(&self, settings: Kafka) -> Running {
         let (readers, views) = (self.engine.readers.clone(), self.engine.views.clone());
-        let (bridge, mirror) = Bridge::load(settings, &self.tail, readers, views, Clock::default()).await.unwrap();
-        let (stop, stopping) = watch::channel(false);
-        let task = tokio::task::spawn_local(bridge.run(stopping));
-        Running { mirror, stop, task }
+        let origin = BridgeOrigin::new(settings, &self.tail, readers, views, Clock::default()).await.unwrap();
+        let (thread, mirror) = BridgeThread::start(origin, Supervision::default()).await.unwrap();
+        Running { mirror, thread }
     }
 }
 
@@ -122,8 +120,7 @@ pub(super) fn append(stream: StreamId, n: u128, expected_version: u32) -> Append
 
 pub(super) struct Running {
     pub(super) mirror: Mirror,
-    stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
+    thread: BridgeThread,
 }
 
 impl Running {
@@ -148,15 +145,24 @@ impl Running {
     }
 
     pub(super) async fn stop(self) {
-        self.stop.send_replace(true);
-        tokio::time::timeout(PATIENCE, self.task).await.expect("it stops").unwrap();
+        end(self.thread.stop());
     }
 
     /// As a lost process would end: nothing is flushed or saved.
     pub(super) async fn kill(self) {
-        self.task.abort();
-        assert!(self.task.await.unwrap_err().is_cancelled());
+        end(self.thread.thread);
     }
+
+    /// The same, though there are some who hold its mailbox.
+    pub(super) fn thread_ends(self) -> Mirror {
+        end(self.thread.thread);
+        self.mirror
+    }
+}
+
+fn end(thread: actix::Arbiter) {
+    thread.stop();
+    thread.join().unwrap();
 }
 
 /// A record as a consumer sees it.
@@ -227,9 +233,4 @@ pub(super) fn check(got: &[Got], orders: u128, events: u32) -> usize {
     }
     assert_eq!(first.len(), orders as usize * events as usize, "nothing that is not in the journal");
     repeats
-}
-
-/// A bridge and a cluster that cannot leave their thread.
-pub(super) async fn here(test: impl Future<Output = ()>) {
-    LocalSet::new().run_until(test).await;
 }

@@ -141,6 +141,7 @@ impl OrderActor {
     }
 
     fn execute(&mut self, execute: Execute, reply: Reply<Execute>, ctx: &mut Context<Self>) {
+        crate::crash::fail("order.execute");
         self.lifeline.working_on(execute.id);
         let Some(key) = execute.key else { return self.decide(execute, reply, ctx) };
         let command = execute.command.name();

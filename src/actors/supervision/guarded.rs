@@ -25,9 +25,15 @@ pub(in crate::actors) trait Supervised: Actor<Context = Context<Self>> {
 pub(in crate::actors) struct Life {
     part: Part,
     supervisor: WeakRecipient<Gone>,
+    over: bool,
 }
 
 impl Life {
+    /// The actor ends because it was told to: no other one is made.
+    pub(in crate::actors) fn is_over(&mut self) {
+        self.over = true;
+    }
+
     pub(in crate::actors) fn part(&self) -> &Part {
         &self.part
     }
@@ -36,7 +42,9 @@ impl Life {
 impl Drop for Life {
     /// Runs while the actor's task unwinds, where a panic would abort the process: nothing here can panic.
     fn drop(&mut self) {
-        nudge(&self.supervisor, Gone);
+        if !self.over {
+            nudge(&self.supervisor, Gone);
+        }
     }
 }
 
@@ -65,7 +73,7 @@ where
     }
 
     fn begin(&mut self, ctx: &mut Context<Self>) {
-        let life = Life { part: self.part.clone(), supervisor: ctx.address().downgrade().recipient() };
+        let life = Life { part: self.part.clone(), supervisor: ctx.address().downgrade().recipient(), over: false };
         self.actor = Some(A::begin(&mut self.origin, life).start());
         self.quarantined = false;
         self.part.runs();

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 pub(super) use self::guarded::{Guarded, Life, Supervised};
-pub(super) use self::thread::{LEAVE_WITHIN, PartThread};
+pub(super) use self::thread::{LEAVE_WITHIN, PartThread, on};
 use super::world::Pace;
 use crate::store::Cursor;
 

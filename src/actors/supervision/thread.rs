@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use actix::Arbiter;
+use anyhow::Context as _;
 use tokio::sync::watch;
 
 use super::{Part, Supervision, Verdict};
@@ -24,6 +25,11 @@ impl PartThread {
         Self { thread: Arbiter::new(), stop: watch::Sender::new(false), supervision }
     }
 
+    /// Polls something on this thread for as long as it lives.
+    pub(in crate::actors) fn spawn(&self, running: impl Future<Output = ()> + Send + 'static) {
+        self.thread.spawn(running);
+    }
+
     /// Runs a part until the thread is stopped. `begin` makes it, at first and after each failure: from what is on
     /// disk, and from what it shares with others. That it ends by itself is a failure too.
     pub(in crate::actors) fn keep<F>(&self, name: &'static str, begin: impl FnMut(Part) -> F + Send + 'static)
@@ -32,25 +38,6 @@ impl PartThread {
     {
         let (part, stopping) = (self.supervision.part(name), self.stop.subscribe());
         self.thread.spawn(supervise(part, begin, stopping));
-    }
-
-    /// For a part with something to finish when it is told to stop, and which cannot be made anew: the process is not
-    /// worth keeping without it.
-    pub(in crate::actors) fn keep_until_stopped<F>(
-        &self,
-        name: &'static str,
-        part: impl FnOnce(watch::Receiver<bool>) -> F + Send + 'static,
-    ) where
-        F: Future<Output = ()> + 'static,
-    {
-        let stopping = self.stop.subscribe();
-        self.thread.spawn(async move {
-            let ended_well = tokio::task::spawn_local(part(stopping.clone())).await.is_ok();
-            if !ended_well || !*stopping.borrow() {
-                tracing::error!(part = name, "a part ended that cannot be made anew");
-                std::process::abort();
-            }
-        });
     }
 
     /// Tells them to end, without waiting for it.
@@ -67,6 +54,17 @@ impl PartThread {
         }
         self.thread
     }
+}
+
+/// Runs `make` on that thread and hands back what it made.
+pub(in crate::actors) async fn on<T: Send + 'static>(
+    thread: &Arbiter,
+    make: impl FnOnce() -> T + Send + 'static,
+) -> anyhow::Result<T> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let started = thread.spawn_fn(move || drop(tell.send(make())));
+    anyhow::ensure!(started, "a thread ended before it began");
+    told.await.context("a part of the system could not be started")
 }
 
 async fn supervise<F>(part: Part, mut begin: impl FnMut(Part) -> F, mut stopping: watch::Receiver<bool>)
