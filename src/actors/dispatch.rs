@@ -352,3 +352,7 @@ impl Handler<Admitted<Nearby>> for DispatchActor {
 #[cfg(test)]
 #[path = "dispatch_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "dispatch/search_tests.rs"]
+mod search_tests;

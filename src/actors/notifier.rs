@@ -134,3 +134,91 @@ fn cancelled(reason: EndReason) -> &'static str {
         EndReason::Operator => "Your order was cancelled by our service desk.",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::actors::probe::until;
+    use crate::actors::tail::Tail;
+    use crate::order::testing::{NOON, ORDER, happy};
+    use crate::order::{CommandId, Preset};
+    use crate::store::{Append, Cursor, DataPlace, Due, Engine, MessageFilter, NewEvent, Reader, Shard, StreamId};
+
+    struct Town {
+        engine: Engine,
+        _data: tempfile::TempDir,
+    }
+
+    impl Town {
+        /// One whole life of an order is in its journal.
+        async fn with_one_order() -> Self {
+            let data = tempfile::tempdir().unwrap();
+            let mut engine = Engine::open(&DataPlace::Directory(data.path().to_owned())).await.unwrap();
+            let events = happy(Preset::FoodDelivery);
+            let append = Append {
+                stream: StreamId::order(ORDER),
+                shard: Shard::new(7).unwrap(),
+                expected_version: 0,
+                at: NOON,
+                by: "customer:alice".into(),
+                command: CommandId::new(Uuid::from_u128(1)),
+                fingerprint: None,
+                answer: None,
+                events: events.iter().map(|event| NewEvent { name: event.name(), data: event.data().into() }).collect(),
+                due: Due::Closed,
+            };
+            assert!(engine.writer.append(&[append]).await.unwrap().iter().all(Result::is_ok));
+            Self { engine, _data: data }
+        }
+
+        fn notifier(&self, from: Cursor) -> Notifier {
+            let follower = Follower::new(Tail::default(), self.engine.readers.clone(), from);
+            Notifier::new(follower, self.engine.views.clone())
+        }
+
+        /// Runs one from there until it has told everything.
+        async fn tell_from(&self, from: Cursor) {
+            let telling = actix::spawn(self.notifier(from).run(Part::new("notifier")));
+            let head = self.engine.readers.head().await.unwrap();
+            let cursor = async || self.engine.views.cursor(Reader::Messages).await.unwrap();
+            until("everything is told", async || cursor().await.includes(&head)).await;
+            telling.abort();
+            assert!(telling.await.unwrap_err().is_cancelled());
+        }
+
+        async fn told(&self) -> Vec<(u32, String)> {
+            let messages = self.engine.views.messages(&MessageFilter::default(), None, 100).await.unwrap();
+            let mut told: Vec<_> = messages.into_iter().map(|message| (message.version, message.event)).collect();
+            told.sort();
+            told
+        }
+    }
+
+    #[actix::test]
+    async fn a_customer_is_told_what_concerns_them_and_nothing_else() {
+        let town = Town::with_one_order().await;
+        town.tell_from(Cursor::start()).await;
+        let told = town.told().await;
+        let told: Vec<&str> = told.iter().map(|(_, event)| event.as_str()).collect();
+        for concerns in ["order_placed", "order_accepted", "payment_captured", "picked_up", "order_completed"] {
+            assert!(told.contains(&concerns), "{concerns}: {told:?}");
+        }
+        for inside in ["payment_requested", "delivery_offered", "rider_released", "order_settled"] {
+            assert!(!told.contains(&inside), "{inside}: {told:?}");
+        }
+    }
+
+    #[actix::test]
+    async fn told_again_after_a_crash_nothing_is_told_twice() {
+        let town = Town::with_one_order().await;
+        town.tell_from(Cursor::start()).await;
+        let told = town.told().await;
+
+        // As if the cursor had not been saved with them.
+        town.tell_from(Cursor::start()).await;
+
+        assert_eq!(town.told().await, told);
+    }
+}

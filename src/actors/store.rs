@@ -117,3 +117,99 @@ impl Handler<Admitted<AttendDesk>> for StoreActor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::actors::clock::Clock;
+    use crate::actors::journal::JournalActor;
+    use crate::actors::ledger::ReadBook;
+    use crate::actors::mailbox::{Mailbox, Refusal};
+    use crate::actors::probe::POLICY;
+    use crate::actors::registry::{Pause, Registry, Residency, To};
+    use crate::order::ItemId;
+    use crate::store::{DataPlace, Engine};
+
+    const STORE: StoreId = StoreId::new(Uuid::from_u128(1));
+    const SOUP: ItemId = ItemId::new(Uuid::from_u128(2));
+
+    struct Management {
+        kitchen: Mailbox<To<StoreActor, StopPreparation>>,
+        desk: Mailbox<To<StoreActor, AttendDesk>>,
+        stock: Mailbox<To<StoreActor, KeepStock>>,
+        book: Mailbox<To<StoreActor, ReadBook<Stock>>>,
+        pause: Mailbox<Pause>,
+        _data: tempfile::TempDir,
+    }
+
+    fn to<M>(message: M) -> To<StoreActor, M> {
+        To { id: STORE, origin: None, message }
+    }
+
+    impl Management {
+        async fn new() -> Self {
+            let data = tempfile::tempdir().unwrap();
+            let place = DataPlace::Directory(data.path().to_owned());
+            let Engine { writer, readers, .. } = Engine::open(&place).await.unwrap();
+            let door = JournalActor::of_test(writer);
+            let (journal, settle, between) = (door.mailbox(), door.mailbox(), door.mailbox());
+            let world = LedgerWorld { clock: Clock::default(), journal, settle, between, readers, rider_capacity: 3 };
+            let after = Duration::from_secs(3_600);
+            let residency =
+                Residency { door: POLICY, resident: POLICY, idle_after: after, finished_after: after, most: 10 };
+            let door = Registry::<StoreActor>::open(world, residency);
+            let (kitchen, desk, stock) = (door.mailbox(), door.mailbox(), door.mailbox());
+            Self { kitchen, desk, stock, book: door.mailbox(), pause: door.mailbox(), _data: data }
+        }
+
+        async fn restock(&self, quantity: u32) -> Result<(), Refusal> {
+            let command = StockCommand::SetLevel { item: SOUP, available: Some(quantity) };
+            let message = KeepStock { id: CommandId::new(Uuid::now_v7()), by: "test".into(), command, key: None };
+            self.stock.ask(to(message)).await.map(|entered| drop(entered.unwrap()))
+        }
+
+        async fn available(&self) -> u32 {
+            self.book.ask(to(ReadBook::default())).await.unwrap().level(SOUP).unwrap().available
+        }
+
+        async fn stop_preparation(&self) -> Result<(), Refusal> {
+            self.kitchen.ask(to(StopPreparation { order: OrderId::new(Uuid::from_u128(9)) })).await
+        }
+    }
+
+    #[actix::test]
+    async fn a_kitchen_that_is_told_to_stop_says_that_it_has_however_often() {
+        let management = Management::new().await;
+        assert_eq!(management.stop_preparation().await, Ok(()));
+        assert_eq!(management.stop_preparation().await, Ok(()));
+    }
+
+    #[actix::test]
+    async fn under_maintenance_nothing_is_done_and_afterwards_nothing_is_lost() {
+        let management = Management::new().await;
+        management.restock(10).await.unwrap();
+        management.pause.ask(Pause(true)).await.unwrap();
+
+        assert_eq!(management.stop_preparation().await, Err(Refusal::Paused));
+        assert_eq!(management.desk.ask(to(AttendDesk)).await, Err(Refusal::Paused));
+        assert_eq!(management.restock(20).await, Err(Refusal::Paused), "so it did not happen, for certain");
+
+        management.pause.ask(Pause(false)).await.unwrap();
+        assert_eq!(management.available().await, 10);
+        assert_eq!(management.desk.ask(to(AttendDesk)).await, Ok(()));
+        assert_eq!(management.stop_preparation().await, Ok(()));
+    }
+
+    #[actix::test]
+    async fn what_a_store_has_begun_is_finished_though_a_pause_begins() {
+        let management = Management::new().await;
+        let (restocked, paused) = tokio::join!(management.restock(10), management.pause.ask(Pause(true)));
+        assert_eq!((restocked, paused), (Ok(()), Ok(())));
+        management.pause.ask(Pause(false)).await.unwrap();
+        assert_eq!(management.available().await, 10);
+    }
+}
