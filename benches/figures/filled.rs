@@ -1,5 +1,5 @@
-//! What a long past costs: a journal that is filled in bulk with orders that have ended, and one store's book with as many
-//! entries. Measured are a start after a crash, the first answers, the lists, and `baedal verify`.
+//! What a long past costs: a journal that is filled in bulk with orders that have ended, and one store's book with a
+//! million entries. Measured are a start after a crash, the first answers, the lists, and `baedal verify`.
 
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,11 @@ use uuid::Uuid;
 use crate::engines::{self, engines};
 use crate::{cpu_seconds, lifecycles, memory, town};
 
-/// Orders, and entries of the book, unless `BAEDAL_BENCH_ORDERS` says otherwise.
+/// Orders, unless `BAEDAL_BENCH_ORDERS` says otherwise.
 const MANY: u64 = 1_000_000;
+
+/// Entries of the book.
+const BOOK: u64 = 1_000_000;
 
 /// Orders of one commit while the journal is filled: some thousand events.
 const FILL: u64 = 64;
@@ -114,17 +117,17 @@ async fn fill(place: &DataPlace, life: &[Recorded], many: u64, told: &impl Fn(&s
     }
     let all = (written * events.len() as u64) as f64;
     told(&format!("{written} ended orders are written"), format!("{:.0} events/s", all / seconds(began)));
-    fill_book(&mut writer, many).await;
+    fill_book(&mut writer).await;
 }
 
-async fn fill_book(writer: &mut Writer, many: u64) {
+async fn fill_book(writer: &mut Writer) {
     let set = StockEvent::LevelSet { item: town::item(), available: Some(1_000) };
     let more = StockEvent::Restocked { item: town::item(), quantity: 1 };
     let entry = |event: &StockEvent| NewEvent { name: event.name(), data: event.data().into() };
     let (shard, stream) = (Shard::of_store(STORE), StreamId::stock(STORE));
     write(writer, &[append(stream, shard, 0, vec![entry(&set)])]).await;
     let mut version = 1;
-    while u64::from(version) < many {
+    while u64::from(version) < BOOK {
         let entries = vec![entry(&more); ENTRIES as usize];
         write(writer, &[append(stream, shard, version, entries)]).await;
         version += ENTRIES as u32;
