@@ -20,8 +20,8 @@ use uuid::Uuid;
 use super::{Append, Recorded, StreamId};
 pub use check::{BadTips, ChainCheck, Chains, TipsDigest};
 
-/// The first half of a SHA-256. To find another event for a given hash takes 2^127 tries either way; the whole would make
-/// each row a twentieth larger instead of a fortieth.
+/// The first half of a SHA-256. Another event for a given hash takes 2^127 tries to find, and the whole would make each
+/// row a tenth larger instead of a twentieth.
 pub(super) type Hash = [u8; 16];
 
 /// What the first event of a stream follows on, and the first one that was written after the events before it had no hash.
