@@ -98,7 +98,7 @@ async fn one_life(place: &DataPlace) -> Vec<Recorded> {
 }
 
 async fn wait_for_views(system: &System, head: &baedal::store::Cursor) {
-    while !system.progress.cursor().includes(head) {
+    while !system.progress.lists.cursor().includes(head) {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

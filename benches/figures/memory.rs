@@ -51,7 +51,7 @@ async fn place_all(directory: &Path) {
         .await;
     // What the views are behind at the end would be caught up with while the orders wake.
     let head = system.readers.head().await.expect("the journal can be read");
-    while !system.progress.cursor().includes(&head) {
+    while !system.progress.lists.cursor().includes(&head) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     drop(system);

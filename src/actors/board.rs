@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use futures_util::future::try_join_all;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::dispatch::Fold;
@@ -14,7 +15,7 @@ use super::supervision::Part;
 use super::tail::News;
 use super::wake::{Histories, OpenOrders};
 use crate::order::{OrderId, RiderBook, replay};
-use crate::store::{DbError, Readers, Recorded, StreamId, StreamKind};
+use crate::store::{Cursor, DbError, Readers, Recorded, StreamId, StreamKind};
 
 /// Riders' books that are read at a time: the other readers need connections too.
 const BOOKS_AT_ONCE: usize = 2;
@@ -30,17 +31,23 @@ pub(super) struct Board {
     pub(super) readers: Readers,
     pub(super) health: Health,
     pub(super) fold: Mailbox<Fold>,
+    /// How far the board has come; outlives this.
+    pub(super) progress: watch::Sender<Cursor>,
 }
 
 impl Board {
     pub(super) async fn run(mut self, part: Part) {
+        // The board may be another one, which has heard nothing.
+        self.progress.send_replace(Cursor::start());
         self.begin().await;
+        self.progress.send_replace(self.follower.cursor().clone());
         loop {
             match self.follower.next(512).await {
                 Ok(entries) => {
                     crate::crash::fail("board.fold");
                     self.tell(Fold::News(entries.iter().map(|entry| entry.news.clone()).collect())).await;
                     part.passed(self.follower.cursor());
+                    self.progress.send_replace(self.follower.cursor().clone());
                 }
                 Err(error) => {
                     tracing::error!(%error, "the dispatch board cannot follow the journal; trying again");
@@ -198,6 +205,7 @@ mod tests {
             open: OpenOrders::new(readers.clone(), health.of("board")),
             readers,
             health: health.of("board"),
+            progress: watch::Sender::new(Cursor::start()),
             fold: {
                 let told = told.clone();
                 Probe::scripted(move |fold: Fold, reply| {

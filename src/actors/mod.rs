@@ -67,7 +67,7 @@ pub use order::{Execute, ExecuteError, Receipt};
 pub use orders::Orders;
 pub use payment::{GateState, PaymentGate};
 pub use pressure::{Gauge, Pressure};
-pub use projector::{Projector, ViewProgress};
+pub use projector::{Projector, Shown, ViewProgress};
 pub use rebuild::{RebuildError, RebuildState, Rebuilt, ViewRebuild, rebuild_at_rest};
 pub use registry::{Census, Pardon, Pause, Quarantined, TakeCensus, To, WhyQuarantined};
 pub use rider::RiderActor;

@@ -6,27 +6,29 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use super::follow::Follower;
-use super::projector::gather;
+use super::projector::{LONGEST_PAUSE, PAUSE, gather};
 use super::supervision::Part;
 use super::tail::{Entry, News};
 use super::world::Pace;
 use crate::order::{EndReason, Order, OrderEvent, PartyRole};
-use crate::store::{MessageRow, MessageState, Views};
+use crate::store::{Cursor, MessageRow, MessageState, Views};
 
 /// How many entries one write covers: as the projector's, which follows the same tail.
 const TOGETHER: usize = 4_000;
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
-const LONGEST_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 
 pub(super) struct Notifier {
     follower: Follower,
     views: Views,
+    progress: watch::Sender<Cursor>,
 }
 
 impl Notifier {
-    pub(super) fn new(follower: Follower, views: Views) -> Self {
-        Self { follower, views }
+    /// `progress` outlives it, as the projector's does.
+    pub(super) fn new(follower: Follower, views: Views, progress: watch::Sender<Cursor>) -> Self {
+        Self { follower, views, progress }
     }
 
     pub(super) async fn run(mut self, part: Part) {
@@ -46,10 +48,11 @@ impl Notifier {
             let messages: Vec<MessageRow> = entries.iter().flat_map(messages).collect();
             while let Err(error) = self.views.save_messages(&messages, self.follower.cursor()).await {
                 tracing::error!(%error, "messages cannot be written; trying again");
-                tries += 1;
                 tokio::time::sleep(Pace::pause(PAUSE, LONGEST_PAUSE, tries)).await;
+                tries += 1;
             }
             part.passed(self.follower.cursor());
+            self.progress.send_replace(self.follower.cursor().clone());
             gather(entries.len(), TOGETHER).await;
         }
     }
@@ -175,7 +178,7 @@ mod tests {
 
         fn notifier(&self, from: Cursor) -> Notifier {
             let follower = Follower::new(Tail::default(), self.engine.readers.clone(), from);
-            Notifier::new(follower, self.engine.views.clone())
+            Notifier::new(follower, self.engine.views.clone(), watch::Sender::new(Cursor::start()))
         }
 
         /// Runs one from there until it has told everything.

@@ -20,9 +20,19 @@ use crate::store::{Cursor, Position, Views};
 /// How many entries one write covers. More makes lists older, fewer makes each write dearer.
 pub(super) const TOGETHER: usize = 4_000;
 
-/// How far the views have come; whoever has seen a position can wait for it.
+/// How far a view has come; whoever has seen a position can wait for it.
 #[derive(Clone)]
 pub struct ViewProgress(watch::Receiver<Cursor>);
+
+/// How far everything has come that people look at.
+#[derive(Clone)]
+pub struct Shown {
+    /// Lists of orders, and levels of stock.
+    pub lists: ViewProgress,
+    pub messages: ViewProgress,
+    /// The dispatch board.
+    pub deliveries: ViewProgress,
+}
 
 impl ViewProgress {
     pub(super) fn of(progress: &watch::Sender<Cursor>) -> Self {
@@ -122,10 +132,12 @@ impl Projector {
 
     /// Taken from the follower already: not to be lost when a write fails.
     async fn write_at_last(&mut self, entries: &[Arc<Entry>]) {
+        let mut tries = 0;
         while let Err(error) = self.write(entries).await {
             tracing::error!(%error, "the views cannot be written; trying again");
             self.follower.health().stalls(&error);
-            tokio::time::sleep(LONGEST_PAUSE).await;
+            tokio::time::sleep(Pace::pause(PAUSE, LONGEST_PAUSE, tries)).await;
+            tries = tries.saturating_add(1);
         }
     }
 
@@ -172,9 +184,11 @@ fn pause_after(entries: usize, most: usize) -> std::time::Duration {
     if (BUSY..most).contains(&entries) { GATHER } else { std::time::Duration::ZERO }
 }
 
-/// The first pause after a failure, and the longest.
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
-const LONGEST_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
+/// The first pause after a failure: most are of one connection, and the next one is good.
+pub(super) const PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+
+/// The longest: whoever waits half a second for a list to show what they did sees at least one more try.
+pub(super) const LONGEST_PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
 
 #[cfg(test)]
 mod tests {

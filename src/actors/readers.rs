@@ -22,7 +22,7 @@ use super::housekeeping;
 use super::mailbox::Mailbox;
 use super::notifier::Notifier;
 use super::order::{Execute, OrderActor};
-use super::projector::{Projector, ViewProgress};
+use super::projector::{Projector, Shown, ViewProgress};
 use super::rebuild::{HandOver, Rebuilder, ViewRebuild};
 use super::registry::{To, Wake};
 use super::supervision::PartThread;
@@ -60,13 +60,18 @@ pub(super) struct Reading {
 impl Reading {
     /// Starts all of them. Each begins where it left off, or at the end of the journal as it is now. What cannot be read
     /// at the start keeps the process from starting; what cannot be read later is tried again.
-    pub(super) async fn start(self, thread: &PartThread) -> anyhow::Result<(Hub, ViewProgress, ViewRebuild)> {
+    pub(super) async fn start(self, thread: &PartThread) -> anyhow::Result<(Hub, Shown, ViewRebuild)> {
         let head = self.readers.head().await.context("the journal cannot be read")?;
         self.tail.counts_as_told(&head); // Every reader begins on disk, there or before it.
         let projected = self.views.cursor(Reader::OrderView).await.context("the views cannot be read")?;
         let first = self.deadlines().await.context("the deadlines cannot be read")?;
         let progress = watch::Sender::new(projected);
-        let shown = ViewProgress::of(&progress);
+        let [told, offered] = [(); 2].map(|()| watch::Sender::new(Cursor::start()));
+        let shown = Shown {
+            lists: ViewProgress::of(&progress),
+            messages: ViewProgress::of(&told),
+            deliveries: ViewProgress::of(&offered),
+        };
         let (hand_over, rebuilds) = mpsc::channel(1);
         let (rebuilder, rebuild) = Rebuilder::new(self.readers.clone(), self.views.clone(), hand_over);
         let hub = Hub::at(head, self.replays);
@@ -74,9 +79,9 @@ impl Reading {
         thread.keep("comparing", move |_| compare_with_journal(tail.clone(), readers.clone()));
         self.keep_deadlines(thread, first);
         self.keep_projector(thread, progress, rebuilds);
-        self.keep_notifier(thread);
+        self.keep_notifier(thread, told);
         self.keep_feed(thread, hub.clone());
-        self.keep_board(thread);
+        self.keep_board(thread, offered);
         self.keep_waking(thread);
         let rebuilder = Arc::new(rebuilder);
         thread.keep("rebuilding", move |_| {
@@ -131,13 +136,14 @@ impl Reading {
         });
     }
 
-    fn keep_notifier(&self, thread: &PartThread) {
+    fn keep_notifier(&self, thread: &PartThread, progress: watch::Sender<Cursor>) {
         let reading = self.clone();
         thread.keep(NOTIFIER, move |part| {
-            let reading = reading.clone();
+            let (reading, progress) = (reading.clone(), progress.clone());
             async move {
                 let follower = reading.follow_on(NOTIFIER, Reader::Messages).await;
-                Notifier::new(follower, reading.views).run(part).await;
+                progress.send_replace(follower.cursor().clone());
+                Notifier::new(follower, reading.views, progress).run(part).await;
             }
         });
     }
@@ -150,10 +156,10 @@ impl Reading {
         });
     }
 
-    fn keep_board(&self, thread: &PartThread) {
+    fn keep_board(&self, thread: &PartThread, progress: watch::Sender<Cursor>) {
         let reading = self.clone();
         thread.keep(BOARD, move |part| {
-            let reading = reading.clone();
+            let (reading, progress) = (reading.clone(), progress.clone());
             async move {
                 let mut boards = reading.boards.clone();
                 loop {
@@ -166,6 +172,7 @@ impl Reading {
                         readers: reading.readers.clone(),
                         health: reading.health.of(BOARD),
                         fold: reading.board.clone(),
+                        progress: progress.clone(),
                     };
                     tokio::select! {
                         () = board.run(part.clone()) => return,

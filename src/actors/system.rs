@@ -26,7 +26,7 @@ use super::order::OrderActor;
 use super::orders::Orders;
 use super::payment::{GatePolicy, PaymentActor, PaymentGate};
 use super::pressure::Pressure;
-use super::projector::ViewProgress;
+use super::projector::Shown;
 use super::readers::Reading;
 use super::rebuild::ViewRebuild;
 use super::registry::{Dismiss, Pardon, Pause, Registry, Residency, TakeCensus, To};
@@ -55,7 +55,7 @@ pub struct System {
     pub feed: Hub,
     pub views: Views,
     pub readers: Readers,
-    pub progress: ViewProgress,
+    pub progress: Shown,
     /// None: no broker is named.
     pub mirror: Option<Mirror>,
     pub operations: Operations,

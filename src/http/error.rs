@@ -12,8 +12,10 @@ use actix_web::{HttpResponse, ResponseError};
 
 use crate::access::Unauthorized;
 use crate::order::{OrderId, Rejection};
+use crate::store::Position;
 
 use super::code::Code;
+use super::outcome::POSITION;
 use super::problem::{FieldError, Problem};
 
 /// A refusal. One pointer wide, because every handler's result carries room for it.
@@ -30,6 +32,7 @@ struct Refusal {
     allowed: Option<Vec<&'static str>>,
     methods: Option<&'static str>,
     replayed: bool,
+    position: Option<Position>,
 }
 
 /// Seconds that a refused caller is asked to wait: spread by chance, so that those who were refused together do
@@ -47,6 +50,7 @@ impl ApiError {
             allowed: None,
             methods: None,
             replayed: false,
+            position: None,
         }))
     }
 
@@ -71,6 +75,12 @@ impl ApiError {
     pub fn in_state(mut self, order_status: &'static str, allowed: Vec<&'static str>) -> Self {
         self.0.order_status = Some(order_status);
         self.0.allowed = Some(allowed);
+        self
+    }
+
+    /// There is an order all the same, whose last event stands there.
+    pub fn at(mut self, position: Option<Position>) -> Self {
+        self.0.position = position;
         self
     }
 
@@ -121,6 +131,9 @@ impl ApiError {
         answer.content_type("application/problem+json");
         if code.passes_soon() {
             answer.insert_header((RETRY_AFTER, fastrand::u32(RETRY_AFTER_S)));
+        }
+        if let Some(position) = refusal.position {
+            answer.insert_header((POSITION, position.to_string()));
         }
         if refusal.replayed {
             answer.insert_header(("idempotency-replayed", "true"));

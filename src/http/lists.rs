@@ -14,7 +14,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::access::{Caller, Role};
-use crate::actors::System;
+use crate::actors::{System, ViewProgress};
 use crate::order::{CustomerId, OrderId, Status, StoreId, Timestamp};
 use crate::store::{DbError, MessageFilter, MessageMark, MessageRow, OrderRow, PageMark, Position};
 
@@ -69,15 +69,20 @@ pub(super) fn offset_cursor(offset: usize) -> String {
     cursor("stores", offset)
 }
 
-/// Waits until the views show what `Baedal-Position` names.
-pub(super) async fn wait_for_views(headers: &HeaderMap, system: &System) -> Result<(), ApiError> {
+/// Waits until the lists of orders show what `Baedal-Position` names.
+async fn wait_for_views(headers: &HeaderMap, system: &System) -> Result<(), ApiError> {
+    wait_for(headers, &system.progress.lists).await
+}
+
+/// The same for any view.
+pub(super) async fn wait_for(headers: &HeaderMap, view: &ViewProgress) -> Result<(), ApiError> {
     let Some(value) = headers.get(POSITION) else { return Ok(()) };
     let position: Position = value
         .to_str()
         .ok()
         .and_then(|text| text.parse().ok())
         .ok_or_else(|| ApiError::new(Code::MalformedRequest).detail("Baedal-Position is as a reply gave it"))?;
-    system.progress.reaches(position, WAIT_FOR_VIEWS).await;
+    view.reaches(position, WAIT_FOR_VIEWS).await;
     Ok(())
 }
 
@@ -272,12 +277,14 @@ impl From<MessageRow> for MessageBody {
     responses((status = 200, description = "A page of messages", body = Object)))]
 pub(super) async fn messages(
     caller: Caller,
+    request: HttpRequest,
     system: web::Data<System>,
     query: Query<MessagesQuery>,
 ) -> Result<HttpResponse, ApiError> {
     caller.must_be(&[Role::Customer, Role::Admin])?;
     let customer = (caller.role == Role::Customer).then(|| CustomerId(caller.subject.clone()));
     let filter = MessageFilter { order: query.0.order_id, customer, state: None };
+    wait_for(request.headers(), &system.progress.messages).await?;
     message_page(&system, &filter, "messages", query.0.limit, query.0.cursor.as_deref()).await
 }
 

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::web;
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -15,12 +14,13 @@ use crate::actors::{CatalogueError, Enter, EnterError, Entered, ReadBook, System
 use crate::order::{
     CommandId, Currency, ItemId, Money, OwnerId, Party, RiderId, Stock, StockCommand, StockRefusal, StoreId, Text,
 };
-use crate::store::{Answer, AnswerKey, CatalogueChange, MenuItem, StoreRider};
+use crate::store::{Answer, AnswerKey, CatalogueChange, MenuItem, Position, StoreRider, StreamId};
 
 use super::code::Code;
 use super::error::{ApiError, FieldErrors};
 use super::extract::{Body, Path};
 use super::idempotency::{MaybeIdempotencyKey, Running};
+use super::lists::wait_for;
 use super::outcome::{POSITION, REPLAYED};
 use super::remembered::{answer_key, changed, to_json};
 use super::schemas::MoneyBody;
@@ -70,11 +70,16 @@ pub(super) struct MenuBody<'a> {
     next_cursor: Option<String>,
 }
 
-/// The menu. Levels of stock are as fresh as the views: a moment old.
+/// The menu. Levels of stock are as fresh as the views: a moment old, or as new as the `Baedal-Position` sent along.
 #[utoipa::path(get, path = "/v1/stores/{store_id}/menu", tag = "stores", security(()),
     params(("store_id" = String, Path)), responses((status = 200, description = "All items", body = Object)))]
-pub(super) async fn read(system: web::Data<System>, store: Path<StoreId>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn read(
+    request: HttpRequest,
+    system: web::Data<System>,
+    store: Path<StoreId>,
+) -> Result<HttpResponse, ApiError> {
     let listing = found(&system, store.0)?;
+    wait_for(request.headers(), &system.progress.lists).await?;
     let levels = system.views.stock_levels(store.0).await.map_err(|error| ApiError::internal(&error))?;
     let levels: HashMap<ItemId, Option<u32>> = levels.into_iter().map(|row| (row.item, row.available)).collect();
     let items = listing.menu.values().map(|item| ItemBody {
@@ -227,10 +232,7 @@ pub(super) async fn restock(
     match enter(&system, store, &caller, command, key).await? {
         Ok(entered) => {
             let mut answer = level(&entered.book, item)?;
-            if let Some(committed) = entered.committed {
-                let position = committed.last.to_string();
-                answer.headers_mut().insert(POSITION, position.parse().expect("two numbers"));
-            }
+            entered.position.into_iter().for_each(|position| stand_at(&mut answer, position));
             Ok(answer)
         }
         Err(EnterError::AnsweredBefore(answer)) => restocked_before(&system, store, item, &answer, key).await,
@@ -252,8 +254,15 @@ async fn restocked_before(
     };
     let stock = system.stock_at(store, version).await.map_err(|error| ApiError::internal(&error))?;
     let mut answer = level(&stock, item)?;
+    let last = system.readers.stream_page(StreamId::stock(store), version.saturating_sub(1), 1).await;
+    let last = last.map_err(|error| ApiError::internal(&error))?;
+    last.first().into_iter().for_each(|row| stand_at(&mut answer, row.position));
     answer.headers_mut().insert(REPLAYED, "true".parse().expect("a plain word"));
     Ok(answer)
+}
+
+fn stand_at(answer: &mut HttpResponse, position: Position) {
+    answer.headers_mut().insert(POSITION, position.to_string().parse().expect("two numbers"));
 }
 
 fn level(stock: &Stock, item: ItemId) -> Result<HttpResponse, ApiError> {

@@ -126,6 +126,7 @@ pub(super) async fn place(
 
 fn answer(receipt: &Receipt, reader: Reader<'_>) -> Result<HttpResponse, ApiError> {
     if let Some(ended) = ended_at_once(&receipt.order) {
+        let ended = ended.at(receipt.position);
         return Err(if receipt.replayed { ended.replayed() } else { ended });
     }
     let mut answer = reply(StatusCode::CREATED, receipt, reader);

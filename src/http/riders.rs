@@ -1,6 +1,6 @@
 //! What riders ask: open deliveries near a place, and their own standing.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -11,7 +11,7 @@ use crate::order::{Order, OrderId, OrderState, Point, RiderId, StoreId, Timestam
 use super::code::Code;
 use super::error::{ApiError, FieldErrors};
 use super::extract::{Body, Query};
-use super::lists::Listing;
+use super::lists::{Listing, wait_for};
 use super::near::Near;
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -79,6 +79,7 @@ impl DeliveryBody {
         (status = 503, description = "After a start they are not all known yet: repeat after Retry-After", body = Object)))]
 pub(super) async fn deliveries(
     caller: Caller,
+    request: HttpRequest,
     system: web::Data<System>,
     search: Query<DeliverySearch>,
 ) -> Result<HttpResponse, ApiError> {
@@ -86,6 +87,7 @@ pub(super) async fn deliveries(
     let near = Near::parse(Some(&search.0.near), search.0.radius_m)?;
     let near = near.ok_or_else(|| ApiError::new(Code::MissingField).detail("near is needed"))?;
     let limit = super::lists::limit(search.0.limit)?.min(MOST_NEARBY);
+    wait_for(request.headers(), &system.progress.deliveries).await?;
     let found = system.riders.nearby.ask(Nearby { around: near.around, radius_m: near.radius_m, limit }).await?;
     let found = found.ok_or_else(|| {
         ApiError::new(Code::ServiceUnavailable).detail("the open deliveries are still being read from the journal")

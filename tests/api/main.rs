@@ -30,6 +30,7 @@ mod operations;
 mod overload;
 mod pages;
 mod placing;
+mod positions;
 mod power_cut;
 mod quick_service;
 mod rebuilding;

@@ -22,7 +22,9 @@ use crate::actors::mailbox::{Admitted, Mailbox, Refusal, Reply};
 use crate::actors::registry::{Lifeline, Resident};
 use crate::actors::tail::News;
 use crate::order::{BadSnapshot, CommandId, IllegalEvent, Timestamp, UnreadableEvent};
-use crate::store::{AnswerKey, Append, Committed, Due, NewEvent, NotAppended, Readers, Recorded, Shard, StreamId};
+use crate::store::{
+    AnswerKey, Append, Committed, Due, NewEvent, NotAppended, Position, Readers, Recorded, Shard, StreamId,
+};
 
 pub(super) use self::reading::{BookError, Read, go_on, read_book};
 
@@ -88,7 +90,8 @@ pub struct Enter<B: Book> {
 #[derive(Clone, Debug)]
 pub struct Entered<B> {
     pub book: Arc<B>,
-    pub committed: Option<Committed>,
+    /// Where the last event of the book stands, if this or an entry with it was written just now.
+    pub position: Option<Position>,
 }
 
 #[derive(Clone, Debug, thiserror::Error)]
@@ -185,6 +188,13 @@ impl<R> Fate<R> {
             | Ok(Err(WriteError::Unwritable(_))) => Fate::NotWritten(EnterError::Unwritable),
             Err(refusal) if refusal.is_definite() => Fate::NotWritten(EnterError::Unwritable),
             Ok(Err(WriteError::Unknown)) | Err(_) => Fate::Unknown,
+        }
+    }
+
+    fn position(&self) -> Option<Position> {
+        match self {
+            Fate::Stands(committed) => Some(committed.last),
+            Fate::Holds | Fate::Refused(_) | Fate::NotWritten(_) | Fate::TooLate | Fate::Unknown => None,
         }
     }
 
@@ -303,11 +313,11 @@ impl<B: Book> LedgerActor<B> {
     }
 
     fn tell(&self, settled: Vec<Settled<B>>) {
+        // All are told of the book after the last of them.
+        let last = settled.iter().filter_map(|(_, fate)| fate.position()).max_by_key(|last| last.position);
         for (Waiting { reply, .. }, fate) in settled {
-            let entered = |committed| Ok(Entered { book: self.book.clone(), committed });
             reply.send(match fate {
-                Fate::Stands(committed) => entered(Some(committed)),
-                Fate::Holds => entered(None),
+                Fate::Stands(_) | Fate::Holds => Ok(Entered { book: self.book.clone(), position: last }),
                 Fate::Refused(refusal) => Err(EnterError::Refused(refusal)),
                 Fate::NotWritten(error) => Err(error),
                 Fate::TooLate => Err(EnterError::Unwritable),

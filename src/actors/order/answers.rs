@@ -10,7 +10,7 @@ use super::{Execute, ExecuteError, OrderActor, Receipt};
 use crate::actors::catalogue::CatalogueError;
 use crate::actors::mailbox::Reply;
 use crate::order::{CommandId, CommandName, Order, OrderCommand, Rejection, Text};
-use crate::store::{Answer, AnswerKey, StreamAnswer};
+use crate::store::{Answer, AnswerKey, Position, StreamAnswer};
 
 /// A request with an idempotency key that was carried out, or found to hold.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,14 @@ pub(super) struct Answered {
     pub(super) exact: bool,
     /// It is the placement, and was carried out here: what was answered since is all in memory.
     pub(super) placed_here: bool,
+}
+
+/// What an order's actor knows of its past, beside the order itself. Boxed, it leaves the actor as small as it is.
+#[derive(Default)]
+pub(super) struct Past {
+    pub(super) answered: Box<[Answered]>,
+    /// Of the last event.
+    pub(super) position: Option<Position>,
 }
 
 impl Answered {
@@ -54,8 +62,8 @@ pub(super) struct Unanswered {
 
 impl Unanswered {
     /// To be answered with this state of the order.
-    fn with(self, order: &Arc<Order>) -> Self {
-        Self { receipt: Receipt { order: order.clone(), ..self.receipt }, ..self }
+    fn with(self, order: &Arc<Order>, position: Option<Position>) -> Self {
+        Self { receipt: Receipt { order: order.clone(), position, ..self.receipt }, ..self }
     }
 }
 
@@ -76,8 +84,8 @@ impl OrderActor {
         ctx: &mut Context<Self>,
         then: impl FnOnce(&mut Self, Result<Option<Answered>, ExecuteError>, &mut Context<Self>) + 'static,
     ) {
-        let known = self.answered.iter().find(|answered| answered.command == CommandId::new(key.key)).copied();
-        let remembers_all = self.answered.first().is_some_and(|first| first.placed_here);
+        let known = self.past.answered.iter().find(|answered| answered.command == CommandId::new(key.key)).copied();
+        let remembers_all = self.past.answered.first().is_some_and(|first| first.placed_here);
         // The key of a placement is looked at by the journal itself.
         let nothing_to_find = self.order.is_none() || command == CommandName::Place;
         if nothing_to_find || remembers_all || known.is_some_and(|answered| answered.exact) {
@@ -118,8 +126,8 @@ impl OrderActor {
     }
 
     pub(super) fn now_answered(&mut self, this: Answered) {
-        let others = self.answered.iter().copied().filter(|answered| answered.command != this.command);
-        self.answered = others.chain([this]).collect();
+        let others = self.past.answered.iter().copied().filter(|answered| answered.command != this.command);
+        self.past.answered = others.chain([this]).collect();
     }
 
     /// The same request again: the same answer, from the journal; or, if a restart came between the command and its
@@ -144,8 +152,8 @@ impl OrderActor {
             }
         };
         ctx.wait(looking.into_actor(self).map(move |found, actor, ctx| match found {
-            Ok(Some(order)) => {
-                let receipt = Receipt { order, position: None, replayed: true };
+            Ok(Some((order, position))) => {
+                let receipt = Receipt { order, position, replayed: true };
                 if exact {
                     return reply.send(Ok(receipt));
                 }
@@ -173,7 +181,8 @@ impl OrderActor {
     pub(super) fn answer_who_waits(&mut self, ctx: &mut Context<Self>) {
         let (Some(order), Some(work)) = (self.order.clone(), &mut self.in_work) else { return };
         let ready = work.unanswered.extract_if(.., |waiting| order.has_answer_for(waiting.command));
-        let ready = ready.map(|waiting| waiting.with(&order)).collect();
+        let position = self.past.position;
+        let ready = ready.map(|waiting| waiting.with(&order, position)).collect();
         self.tell(ready, OnTime::Yes, ctx);
     }
 
@@ -294,7 +303,8 @@ impl OrderActor {
         }
         tracing::debug!(order.id = %self.id(), waited_ms = patience.as_millis() as u64, "answering before all is done");
         let waiting = std::mem::take(&mut self.in_work().unanswered);
-        let waiting = waiting.into_iter().map(|waiting| waiting.with(&order)).collect();
+        let position = self.past.position;
+        let waiting = waiting.into_iter().map(|waiting| waiting.with(&order, position)).collect();
         self.tell(waiting, OnTime::No, ctx);
         self.put_away();
     }

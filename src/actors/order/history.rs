@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ExecuteError;
-use super::answers::Answered;
+use super::answers::{Answered, Past};
 use crate::actors::catalogue::Stores;
 use crate::order::{self, CommandName, IllegalEvent, Order, OrderEvent, OrderId, Timestamp, UnreadableEvent, replay};
 use crate::store::{AnswerKey, Position, Readers, Recorded, StreamId};
@@ -17,8 +17,11 @@ pub(crate) enum BadHistory {
     Illegal(#[from] IllegalEvent),
 }
 
-/// The order that a history makes, and the requests that were answered in it.
-type Remembered = (Option<Arc<Order>>, Box<[Answered]>);
+/// The order that a history makes, and what else is remembered of it.
+type Remembered = (Option<Arc<Order>>, Box<Past>);
+
+/// An order as it stood once, and where its last event stands.
+type Then = (Arc<Order>, Option<Position>);
 
 /// What it holds in common with its store's listing, it shares with it.
 pub(super) fn fold(id: OrderId, history: &[Recorded], stores: &Stores) -> Result<Remembered, BadHistory> {
@@ -40,7 +43,8 @@ pub(super) fn fold(id: OrderId, history: &[Recorded], stores: &Stores) -> Result
             Some(_) | None => answered.push(this),
         }
     }
-    Ok((order, answered.into()))
+    let position = history.last().map(|last| last.position);
+    Ok((order, Box::new(Past { answered: answered.into(), position })))
 }
 
 /// The first event of a history that cannot be read or does not fit, and why; none if all of it folds.
@@ -67,13 +71,17 @@ pub(super) async fn answer_from_journal(
     id: OrderId,
     version: u32,
     command: CommandName,
-) -> Result<Option<Arc<Order>>, ExecuteError> {
+) -> Result<Option<Then>, ExecuteError> {
     let history = readers.stream(StreamId::order(id), 0).await.map_err(|_| ExecuteError::Unwritable)?;
     let broken = |error: BadHistory| {
         tracing::error!(order.id = %id, %error, "an order's history cannot be folded");
         ExecuteError::Broken
     };
     let events = read_all(&history).map_err(|error| broken(error.into()))?;
+    let then = |order: Arc<Order>| {
+        let position = history.get(order.version as usize - 1).map(|row| row.position);
+        (order, position)
+    };
     let mut order: Option<Arc<Order>> = None;
     for (event, at) in &events {
         order = replay(id, order, [(event, *at)]).map_err(|error| broken(error.into()))?;
@@ -83,24 +91,25 @@ pub(super) async fn answer_from_journal(
             let command_ended =
                 history.get(order.version as usize - 1).map(|row| row.command) != next.map(|row| row.command);
             if command_ended && order.has_answer_for(command) {
-                return Ok(Some(order.clone()));
+                return Ok(Some(then(order.clone())));
             }
         }
     }
-    Ok(order)
+    Ok(order.map(then))
 }
 
 /// The order as it stood at exactly this version.
-pub(super) async fn order_at(readers: &Readers, id: OrderId, version: u32) -> Result<Option<Arc<Order>>, ExecuteError> {
+pub(super) async fn order_at(readers: &Readers, id: OrderId, version: u32) -> Result<Option<Then>, ExecuteError> {
     let history = readers.stream_page(StreamId::order(id), 0, version as usize).await;
     let history = history.map_err(|_| ExecuteError::Unwritable)?;
     let folded = read_all(&history)
         .map_err(BadHistory::from)
         .and_then(|events| Ok(replay(id, None, events.iter().map(|(event, at)| (event, *at)))?));
-    folded.map_err(|error| {
+    let order = folded.map_err(|error| {
         tracing::error!(order.id = %id, %error, "an order's history cannot be folded");
         ExecuteError::Broken
-    })
+    })?;
+    Ok(order.map(|order| (order, history.last().map(|row| row.position))))
 }
 
 /// Reads the journal's rows of one order into its events.

@@ -41,7 +41,7 @@ pub struct Inspect;
 #[derive(Clone, Debug)]
 pub struct Receipt {
     pub order: Arc<Order>,
-    /// Where its last event stands; none if nothing had to happen.
+    /// Where the last event of this state stands; none where nobody may come back with it.
     pub position: Option<Position>,
     /// This is what was answered to the same request before.
     pub replayed: bool,

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
 
-use self::answers::{Answered, Kept, Unanswered};
+use self::answers::{Answered, Kept, Past, Unanswered};
 use self::asks::Asks;
 pub(super) use self::history::read;
 pub use self::messages::{Execute, ExecuteError, Receipt};
@@ -44,7 +44,7 @@ pub struct OrderActor {
     world: World,
     lifeline: Lifeline<OrderId>,
     order: Option<Arc<Order>>,
-    answered: Box<[Answered]>,
+    past: Box<Past>,
     in_work: Option<Box<InWork>>,
 }
 
@@ -67,7 +67,7 @@ impl Resident for OrderActor {
 
     fn settle_in(_: OrderId, origin: Option<Origin>, world: &World, lifeline: Lifeline<OrderId>) -> Self {
         let in_work = origin.map(|origin| Box::new(InWork { origin: Some(origin), ..InWork::default() }));
-        Self { world: world.clone(), lifeline, order: None, answered: Box::default(), in_work }
+        Self { world: world.clone(), lifeline, order: None, past: Box::default(), in_work }
     }
 }
 
@@ -125,9 +125,9 @@ impl OrderActor {
 
     fn remember(&mut self, history: &[Recorded], ctx: &mut Context<Self>) {
         match history::fold(self.id(), history, &self.world.stores) {
-            Ok((order, answered)) => {
+            Ok((order, past)) => {
                 self.order = order;
-                self.answered = answered;
+                self.past = past;
                 self.follow_through(ctx);
                 self.leave_if_nobody();
             }
@@ -184,7 +184,7 @@ impl OrderActor {
             self.in_work().asks.hurry(); // The customer asks to try again now.
             self.follow_through(ctx);
         }
-        let receipt = Receipt { order, position: None, replayed: false };
+        let receipt = Receipt { order, position: self.past.position, replayed: false };
         let key = execute.key.map(|key| Kept { key, follows: false });
         self.answer_when_ready(Unanswered { command: execute.command.name(), key, receipt, reply }, ctx);
     }
@@ -293,6 +293,7 @@ impl OrderActor {
             let this = Answered { placed_here: self.order.is_none(), ..Answered::following(key, next.version) };
             self.now_answered(this);
         }
+        self.past.position = Some(committed.last);
         let before = self.order.replace(next.clone());
         self.lifeline.occupied();
         self.in_work().asks.intent_is_fresh(before.as_deref(), &next);

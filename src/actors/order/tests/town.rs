@@ -189,7 +189,7 @@ impl Town {
 }
 
 pub(super) fn entered<B: Default, R>() -> Result<Entered<B>, crate::actors::ledger::EnterError<R>> {
-    Ok(Entered { book: Arc::default(), committed: None })
+    Ok(Entered { book: Arc::default(), position: None })
 }
 
 pub(super) fn subject(name: &str) -> Subject {
