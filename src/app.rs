@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -23,6 +23,9 @@ use crate::telemetry::{self, Metrics};
 
 /// How long load balancers get to see that this process is not ready before connections are refused.
 const LEAVE: Duration = Duration::from_millis(200);
+
+/// The sandbox's books in the data directory.
+const SANDBOX_LEDGER: &str = "sandbox-ledger.jsonl";
 
 /// Another server has taken over the database of this one.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +53,7 @@ pub fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
     telemetry::start_log(config.log.format)?;
     let metrics = Metrics::start();
     actix_web::rt::System::new().block_on(async {
+        let mut stop_signals = StopSignals::listen()?;
         let listener = http::bind(config.http.listen).context(
             "is another server running there? Stop it, or name another address with --listen 127.0.0.1:PORT",
         )?;
@@ -81,7 +85,7 @@ pub fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
         let people = demo.then(|| demo::start(address, issuer));
 
         let end = tokio::select! {
-            told = told_to_stop() => told.map(|()| End::Told)?,
+            () = stop_signals.received() => End::Told,
             Ok(_) = replaced.wait_for(|replaced| *replaced) => End::Replaced,
         };
         drop(people);
@@ -113,8 +117,17 @@ pub fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
 fn ledger(config: &Config) -> anyhow::Result<Arc<dyn Ledger>> {
     Ok(match SandboxLedger::open(&place(config))? {
         Some(ledger) => Arc::new(InDatabase(ledger)),
-        None => Arc::new(FileLedger::open(&config.data_dir.join("sandbox-ledger.jsonl"))?),
+        None => Arc::new(FileLedger::open(&config.data_dir.join(SANDBOX_LEDGER))?),
     })
+}
+
+/// The sandbox's books of a service that is at rest; none if the sandbox was never used here.
+pub(crate) fn ledger_at_rest(config: &Config) -> anyhow::Result<Option<Arc<dyn Ledger>>> {
+    let in_a_file = config.database.url.is_none();
+    if in_a_file && !config.data_dir.join(SANDBOX_LEDGER).exists() {
+        return Ok(None);
+    }
+    ledger(config).map(Some)
 }
 
 /// Neither the provider nor the store knows of the other.
@@ -179,13 +192,23 @@ pub(crate) fn place(config: &Config) -> DataPlace {
     }
 }
 
-async fn told_to_stop() -> anyhow::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT, from the moment on at which this is made: one that comes during the start is heeded after it.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 async fn stop(system: System, threads: actors::Threads) {

@@ -125,7 +125,7 @@ mod armed {
 
         #[test]
         fn a_failpoint_fails_at_the_visits_it_names_and_at_no_other() {
-            let failure = failure("feed.hand_out=panic:2x3").unwrap();
+            let failure = failure("feed.hand_out=panic:2x3").expect("a failpoint");
             let due: Vec<bool> = (0..6).map(|_| failure.is_due()).collect();
             assert_eq!(due, [false, true, true, true, false, false]);
             assert!(super::failure("feed.hand_out=shout:1").is_none());

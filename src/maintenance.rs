@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 
 use crate::actors::{self, Follower, Projector, Rebuilt, Tail, rewound};
-use crate::app::place;
+use crate::app::{ledger_at_rest, place};
 use crate::config::Config;
 use crate::running::RunningServer;
 use crate::store::{Engine, Onlooker, OpenError, Reader, Shard, TipsDigest};
@@ -35,6 +35,9 @@ pub fn verify(config: &Config, tips: Option<TipsDigest>) -> anyhow::Result<Strin
         catch_up(&data).await?;
         let mut report = verify::verify(&data.readers, &data.views, tips, now_and_then()).await?;
         report.add(behind);
+        if let Some(ledger) = ledger_at_rest(config)? {
+            report.take_charges(verify::charges(&*ledger, &data.readers).await?);
+        }
         if report.broken == 0 {
             return Ok(report.to_string());
         }

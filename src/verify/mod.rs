@@ -1,14 +1,16 @@
 //! Reads the whole journal and checks every promise that it can show.
 //!
-//! Versions and positions without gap or repeat; events that are as they were written; histories that fold; views that equal the folds; stock and riders'
-//! books that agree with the orders, and their snapshots with them; nothing forgotten among the open orders and their
-//! deadlines. It changes nothing, and knows nothing of how the journal came about.
+//! Versions and positions without gap or repeat; events that are as they were written; histories that fold; views that
+//! equal the folds; stock and riders' books that agree with the orders, and their snapshots with them; nothing forgotten
+//! among the open orders and their deadlines; nothing at the sandbox that was not intended. It changes nothing, and knows
+//! nothing of how the journal came about.
 //!
 //! It goes through the journal twice, once in the sequence of positions and once stream by stream, with the views and the
 //! open orders beside it in the same sequence. So it holds a page of each and one stream's state, however long all of
 //! them are.
 
 mod behind;
+mod charges;
 mod folding;
 mod sorted;
 #[cfg(test)]
@@ -21,6 +23,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 pub(crate) use self::behind::{Behind, look_at_views};
+use self::charges::Charges;
+pub(crate) use self::charges::check as charges;
 use self::folding::{Folding, State};
 use self::sorted::{Sorted, Source};
 use crate::actors::{Clock, view_row};
@@ -55,6 +59,8 @@ pub(crate) struct Report {
     pub(crate) due_at_start: u64,
     /// How the views stood before they were brought up to date.
     behind: Behind,
+    /// Entries of the sandbox's ledger; none if there is no such ledger.
+    charges: Option<u64>,
     /// How many promises are broken.
     pub(crate) broken: u64,
     /// What the first of them are.
@@ -82,6 +88,9 @@ impl fmt::Display for Report {
         let Chains { chained, unchained, tips, .. } = &self.chains;
         writeln!(f, "{chained} events are chained, {unchained} are from before there were chains; tips {tips}")?;
         write!(f, "{}", self.behind)?;
+        if let Some(charges) = self.charges {
+            writeln!(f, "{charges} entries in the sandbox's ledger, compared with what was intended")?;
+        }
         for broken in &self.shown {
             writeln!(f, "BROKEN  {broken}")?;
         }
@@ -150,12 +159,23 @@ struct Beside<'a> {
     open: Sorted<OpenStreams<'a>>,
 }
 
+impl Report {
+    fn broken(&mut self, what: impl Into<String>) {
+        self.broken += 1;
+        if self.shown.len() < SHOWN_AT_MOST {
+            self.shown.push(what.into());
+        }
+    }
+
+    pub(crate) fn take_charges(&mut self, charges: Charges) {
+        self.charges = Some(charges.entries);
+        charges.broken.into_iter().for_each(|what| self.broken(what));
+    }
+}
+
 impl<P: FnMut(u64, u64)> Check<'_, P> {
     fn broken(&mut self, what: impl Into<String>) {
-        self.report.broken += 1;
-        if self.report.shown.len() < SHOWN_AT_MOST {
-            self.report.shown.push(what.into());
-        }
+        self.report.broken(what);
     }
 
     /// Positions 1, 2, 3 … in every shard, in the sequence in which they are read.

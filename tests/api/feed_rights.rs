@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::helpers::{Feed, Life, Person, TestApp, feed_request};
+use crate::helpers::{Feed, Life, Person, TestApp, feed_request, wait_until};
 
 /// An order at a store that names its riders, in preparation and given to the first of two.
 async fn assigned(app: &TestApp) -> (Life, Person, String) {
@@ -54,6 +54,10 @@ async fn a_topic_that_is_lost_leaves_the_others_of_its_feed() {
     app.accept(&life.shop.owner, &other).await.ok();
     app.start_preparation(&life.shop.owner, &other).await.ok();
     app.assign(&life.shop.owner, &other, &life.rider).await.ok();
+    wait_until("the rider's book has it", async || {
+        app.event_names(&other).await.iter().any(|name| name == "assignment_confirmed").then_some(())
+    })
+    .await;
     let mut feed = Feed::open(&app, &life.rider, &format!("order:{order},order:{other}")).await;
     handed_over(&app, &life, &second, &order).await;
     app.accept_delivery(&life.rider, &other).await.ok();

@@ -1,5 +1,7 @@
 //! More than fits: what is refused is refused at once and changes nothing, and everything else goes on.
 
+use std::time::Duration;
+
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
@@ -111,37 +113,40 @@ async fn while_the_journal_stands_still_new_orders_are_refused_and_what_is_under
         return;
     }
     // Longer than a busy machine holds up a test. If it stands still for longer than the database waits, that says so.
-    let app = Options::default().set("limits.queue_target_ms", 800).expect_errors().start().await;
+    let options = Options::default().set("limits.queue_target_ms", 800).set("limits.new_at_a_time", 16);
+    let app = options.expect_errors().start().await;
     let life = Life::at(&app, "food_delivery").await;
-    let order = life.place(&app).await;
+    let (order, idle) = (life.place(&app).await, life.place(&app).await);
 
     let disk = stop_the_disk(&app).await;
     let new = life.shop.order();
-    // They wait behind the disk, and show that there is a queue.
-    let first = join_all((0..4).map(|_| app.place(&life.customer, &new)));
     let accepting = app.accept(&life.shop.owner, &order);
     let refused = async {
-        wait_until("the door is bounded", async || {
-            let gates = app.get(&app.admin, "/v1/operations/gates").await.ok();
-            let door = gates["items"].as_array()?.iter().find(|gate| gate["name"] == "admission")?;
-            (door["state"] == "bounded").then_some(())
-        })
-        .await;
-        let mut placing: FuturesUnordered<_> = (0..40).map(|_| app.place(&life.customer, &new)).collect();
-        let refused = loop {
-            let answer = placing.next().await.expect("one of them is refused");
-            if answer.status == 503 && answer.body["code"] == "service_full" {
-                break answer;
+        // Forty a second, whoever is answered: soon more are in flight than the server works on at a time, and they keep
+        // coming; but not so many that there is no seat for them.
+        let mut customers = tokio::time::interval(Duration::from_millis(25));
+        let mut placing = FuturesUnordered::new();
+        let somebody_is_refused = async {
+            loop {
+                tokio::select! {
+                    _ = customers.tick() => placing.push(app.place(&life.customer, &new)),
+                    Some(answer) = placing.next() => {
+                        if answer.status == 503 && answer.body["code"] == "service_full" {
+                            break answer;
+                        }
+                    }
+                }
             }
         };
+        let refused = tokio::time::timeout(PATIENCE, somebody_is_refused).await.expect("one of them is refused");
         app.open("/livez").await.ok();
-        app.get(&life.customer, &format!("/v1/orders/{order}")).await.ok();
+        app.get(&life.customer, &format!("/v1/orders/{idle}")).await.ok();
         disk.close().await.unwrap();
         // Whatever was let in has an answer, if only that its outcome is unknown.
         placing.collect::<Vec<_>>().await;
         refused
     };
-    let (_, accepted, refused) = tokio::join!(first, accepting, refused);
+    let (accepted, refused) = tokio::join!(accepting, refused);
     let after = refused.header("retry-after").and_then(|after| after.parse::<u32>().ok()).unwrap();
     assert!((1..=5).contains(&after), "{after}");
     assert_ne!(accepted.body["code"], "service_full", "it is under way: it waits with the journal, and is not refused");
