@@ -113,6 +113,7 @@ mod tests {
         theirs.pop();
         drop(seats.take(&mallory).unwrap());
         drop((theirs, rider));
-        assert_eq!((seats.lock().feeds, seats.lock().people.len()), (0, 0), "nobody is remembered");
+        let taken = seats.lock();
+        assert_eq!((taken.feeds, taken.people.len()), (0, 0), "nobody is remembered");
     }
 }
