@@ -113,6 +113,7 @@ fn text(event: &OrderEvent, order: &Order) -> Option<String> {
         | OrderEvent::StockReserved(_)
         | OrderEvent::OutOfStock(_)
         | OrderEvent::PaymentRequested(_)
+        | OrderEvent::PaymentUnresolved(_)
         | OrderEvent::DeliveryOffered(_)
         | OrderEvent::RiderAssigned(_)
         | OrderEvent::AssignmentConfirmed(_)

@@ -7,6 +7,7 @@
 //! What is called was journaled before, by the order. A call that runs out of time is unknown, never declined.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -17,13 +18,15 @@ use futures_util::FutureExt;
 
 use super::mailbox::{Admitted, Door, MailboxPolicy, Reply};
 use super::supervision::{Guarded, Life, Supervised, Supervision};
-use crate::providers::payment::{PaymentAnswer, PaymentProvider, PaymentRequest};
+use crate::providers::payment::{Looked, PaymentAnswer, PaymentProvider, PaymentRequest};
 
 /// Asks the provider. Dropped without an answer if its deadline passes before its turn.
-pub(super) type Charge = PaymentRequest;
-
-impl Message for Charge {
-    type Result = ChargeOutcome;
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "ChargeOutcome")]
+pub struct Charge {
+    pub request: PaymentRequest,
+    /// Only to look what became of it: its key is so old that the provider may have forgotten it, and would charge anew.
+    pub look_up: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +39,8 @@ pub enum ChargeOutcome {
     Unknown {
         why: &'static str,
     },
+    /// The provider looked and has nothing. Only where it was asked to look.
+    NotFound,
     /// The provider was not asked, for certain.
     NotSent,
 }
@@ -169,17 +174,17 @@ impl PaymentActor {
         // Taken here and not when the call is first polled: the next one must see it.
         let mut place = Place::taken(self.gate.clone());
         let calling = async move {
-            let operation = charge.operation.as_str();
+            let operation = if charge.look_up { "look_up" } else { charge.request.operation.as_str() };
             crate::crash::fail("payment.call");
-            let answer = call_within(&*provider, &charge, &policy, &mut place).await;
+            let answer = call_within(outcome_of(&*provider, &charge), &policy, &mut place).await;
             crate::crash::fail("payment.answer");
-            let failed = matches!(answer, PaymentAnswer::Unknown { .. });
-            reply.send(match answer {
-                PaymentAnswer::Done => ChargeOutcome::Done,
-                PaymentAnswer::Declined { code } => ChargeOutcome::Declined { code },
-                PaymentAnswer::Unknown { why } => ChargeOutcome::Unknown { why },
-            });
-            let outcome = if failed { "unknown" } else { "answered" };
+            let failed = matches!(answer, ChargeOutcome::Unknown { .. });
+            let outcome = match &answer {
+                ChargeOutcome::Unknown { .. } => "unknown",
+                ChargeOutcome::NotFound => "not_found",
+                ChargeOutcome::Done | ChargeOutcome::Declined { .. } | ChargeOutcome::NotSent => "answered",
+            };
+            reply.send(answer);
             metrics::counter!("payment_calls_total", "operation" => operation, "outcome" => outcome).increment(1);
             (place, failed)
         };
@@ -202,22 +207,41 @@ impl PaymentActor {
     }
 }
 
+async fn outcome_of(provider: &dyn PaymentProvider, Charge { request, look_up }: &Charge) -> ChargeOutcome {
+    if !look_up {
+        match provider.ask(request).await {
+            PaymentAnswer::Done => return ChargeOutcome::Done,
+            PaymentAnswer::Declined { code } => return ChargeOutcome::Declined { code },
+            PaymentAnswer::Unknown { why } => return ChargeOutcome::Unknown { why },
+            // Asking again would bring the same for as long as the key lives.
+            PaymentAnswer::SavedFailure => {}
+        }
+    }
+    match provider.look_up(request).await {
+        Looked::Done => ChargeOutcome::Done,
+        Looked::Declined { code } => ChargeOutcome::Declined { code },
+        Looked::NotFound if *look_up => ChargeOutcome::NotFound,
+        // It may stand in a queue of theirs: too early to conclude anything.
+        Looked::NotFound => ChargeOutcome::Unknown { why: "saved_failure" },
+        Looked::Unknown { why } => ChargeOutcome::Unknown { why },
+    }
+}
+
 async fn call_within(
-    provider: &dyn PaymentProvider,
-    charge: &Charge,
+    call: impl Future<Output = ChargeOutcome>,
     policy: &GatePolicy,
     place: &mut Place,
-) -> PaymentAnswer {
+) -> ChargeOutcome {
     // A provider's adapter that panics harms the one call, of which nobody knows then whether it arrived.
-    let call = AssertUnwindSafe(provider.ask(charge)).catch_unwind();
-    let call = call.map(|answer| answer.unwrap_or(PaymentAnswer::Unknown { why: "provider_panicked" }));
+    let call = AssertUnwindSafe(call).catch_unwind();
+    let call = call.map(|answer| answer.unwrap_or(ChargeOutcome::Unknown { why: "provider_panicked" }));
     tokio::pin!(call);
     if let Ok(answer) = tokio::time::timeout(policy.slow_after, &mut call).await {
         return answer;
     }
     place.lose();
     let rest = policy.call_timeout.saturating_sub(policy.slow_after);
-    tokio::time::timeout(rest, call).await.unwrap_or(PaymentAnswer::Unknown { why: "provider_timeout" })
+    tokio::time::timeout(rest, call).await.unwrap_or(ChargeOutcome::Unknown { why: "provider_timeout" })
 }
 
 /// Doubles with each failure in a row, and differs by up to half so that places do not come free together.

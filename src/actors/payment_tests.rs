@@ -15,6 +15,7 @@ enum Mood {
     Answers,
     Hangs,
     FailsAtOnce,
+    HasSavedAFailure,
     Panics,
 }
 
@@ -38,8 +39,10 @@ impl Moody {
 }
 
 impl PaymentProvider for Moody {
-    fn look_up<'a>(&'a self, _: &'a PaymentRequest) -> Answering<'a, Looked> {
-        Box::pin(std::future::ready(Looked::NotFound))
+    /// Their books have what was asked for under even keys.
+    fn look_up<'a>(&'a self, request: &'a PaymentRequest) -> Answering<'a, Looked> {
+        let found = request.key.as_u128().is_multiple_of(2);
+        Box::pin(std::future::ready(if found { Looked::Done } else { Looked::NotFound }))
     }
 
     fn ask<'a>(&'a self, _: &'a PaymentRequest) -> Answering<'a, PaymentAnswer> {
@@ -49,6 +52,7 @@ impl PaymentProvider for Moody {
             match mood {
                 Mood::Answers => PaymentAnswer::Done,
                 Mood::Hangs => std::future::pending().await,
+                Mood::HasSavedAFailure => PaymentAnswer::SavedFailure,
                 Mood::FailsAtOnce => PaymentAnswer::Unknown { why: "provider_error" },
                 Mood::Panics => panic!("the test wants a panic"),
             }
@@ -73,14 +77,15 @@ fn open(provider: &Arc<Moody>, capacity: usize, call_timeout: Duration) -> (Mail
 
 fn charge() -> Charge {
     let key = Uuid::now_v7();
-    Charge {
+    let request = PaymentRequest {
         order: OrderId::new(key),
         key,
         operation: PaymentOperation::Authorize,
         of: key,
         amount: Money::new(24_000, Currency::KRW).unwrap(),
         token: None,
-    }
+    };
+    Charge { request, look_up: false }
 }
 
 async fn all(mailbox: &Mailbox<Charge>, count: usize) -> Vec<Result<ChargeOutcome, Refusal>> {
@@ -167,4 +172,28 @@ async fn every_place_comes_home() {
     all(&mailbox, 20).await;
     until("penalties are over", async || gate.places() == (0, 0, PLACES)).await;
     assert_eq!(mailbox.load().in_use(), 0);
+}
+
+fn with_key(key: u128) -> Charge {
+    let mut charge = charge();
+    charge.request.key = Uuid::from_u128(key);
+    charge
+}
+
+#[actix::test]
+async fn what_is_only_to_be_looked_up_is_never_sent_again() {
+    let provider = Moody::new(Mood::Answers);
+    let (mailbox, gate) = open(&provider, 10, LONG);
+    let look = async |key| mailbox.ask(Charge { look_up: true, ..with_key(key) }).await;
+    assert_eq!(look(2).await, Ok(ChargeOutcome::Done));
+    assert_eq!(look(3).await, Ok(ChargeOutcome::NotFound));
+    assert_eq!((provider.calls(), gate.state()), (0, GateState::Closed));
+}
+
+#[actix::test]
+async fn a_saved_failure_is_looked_up_and_not_taken_for_an_answer() {
+    let provider = Moody::new(Mood::HasSavedAFailure);
+    let (mailbox, _) = open(&provider, 10, LONG);
+    assert_eq!(mailbox.ask(with_key(2)).await, Ok(ChargeOutcome::Done));
+    assert_eq!(mailbox.ask(with_key(3)).await, Ok(ChargeOutcome::Unknown { why: "saved_failure" }));
 }

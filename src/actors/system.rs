@@ -34,7 +34,7 @@ use super::rider::RiderActor;
 use super::store::{KeepStock, StoreActor};
 use super::supervision::{Guarded, LEAVE_WITHIN, PartThread, Supervision, on};
 use super::tail::Tail;
-use super::world::{Pace, Reach, World};
+use super::world::{KeyLife, Pace, Reach, World};
 use crate::config::{self, Config};
 use crate::order::{RiderBook, Stock, StoreId};
 use crate::providers::payment::Sandbox;
@@ -368,5 +368,6 @@ fn pace(config: &Config) -> Pace {
         longest_pause: config.orders.ask_again_at_most_ms.duration(),
         first_payment_pause: config.payments.retry_first_ms.duration(),
         longest_payment_pause: config.payments.retry_at_most_ms.duration(),
+        keys: KeyLife::of(config.payments.key_window_s.duration(), config.payments.settles_within_s.duration()),
     }
 }

@@ -48,6 +48,42 @@ pub struct Pace {
     pub first_payment_pause: Duration,
     /// The same for the payment provider, which a thousand waiting orders must not fall upon at once.
     pub longest_payment_pause: Duration,
+    pub keys: KeyLife,
+}
+
+/// What may be done with a key of the payment provider's at its age.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyLife {
+    /// So long the same request may be repeated: the provider knows the key for certain.
+    pub repeat_for: Duration,
+    /// Then nothing is asked for so long: whatever was sent last has been worked off.
+    pub quiet_for: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyAge {
+    Repeatable,
+    Quiet,
+    /// To be looked up, and never sent again.
+    Expired,
+}
+
+impl KeyLife {
+    /// Of the time for which the provider keeps a key, a twenty-fourth is left alone: an hour of a day, for clocks that
+    /// differ and calls that wait their turn.
+    pub fn of(window: Duration, quiet_for: Duration) -> Self {
+        Self { repeat_for: window - window / 24, quiet_for }
+    }
+
+    pub fn at(&self, age: Duration) -> KeyAge {
+        if age < self.repeat_for {
+            KeyAge::Repeatable
+        } else if age < self.repeat_for + self.quiet_for {
+            KeyAge::Quiet
+        } else {
+            KeyAge::Expired
+        }
+    }
 }
 
 impl World {

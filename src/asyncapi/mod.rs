@@ -28,6 +28,7 @@ fn events() -> Vec<(&'static str, &'static str, Value)> {
         ("out_of_stock", "The store has too little of an item.", object(json!({ "item_id": id() }), &["item_id"])),
         ("payment_requested", "The provider is about to be asked for the money.", attempt()),
         ("payment_deferred", "The payment could not be settled yet and is tried again.", deferred()),
+        ("payment_unresolved", "Whether the provider did it is not known, and a person has to look.", attempt()),
         ("payment_authorized", "The card is authorized.", attempt()),
         ("payment_captured", "The money has been taken.", attempt()),
         ("payment_declined", "The provider said no, and why in its own word.", declined()),

@@ -112,6 +112,12 @@ impl Config {
             let (most, first) = (penalty.1.to_string(), penalty.0.to_string());
             return less("payments.penalty_at_most_ms", most, "payments.penalty_first_ms", first);
         }
+        let (window, wait) = (payments.key_window_s, self.mailboxes.payment.reply_timeout_ms);
+        // A call may wait its turn, and run, for as long as that.
+        if window.duration() / 24 < wait.duration() {
+            let (window, wait) = (window.to_string(), format!("24 x {wait}"));
+            return less("payments.key_window_s", window, "mailboxes.payment.reply_timeout_ms", wait);
+        }
         if mailbox.capacity < mailbox.running {
             let (capacity, running) = (mailbox.capacity.to_string(), mailbox.running.to_string());
             return less("mailboxes.payment.capacity", capacity, "mailboxes.payment.running", running);

@@ -191,6 +191,12 @@ section! {
         penalty_first_ms: Millis = Millis(500),
         /// No place is kept longer than this after a failure.
         penalty_at_most_ms: Millis = Millis(30_000),
+        /// For how long the provider knows an idempotency key. A request that is older is not repeated, because it would
+        /// be a new one; a twenty-fourth of it is left as a margin. Providers promise 24 hours and more.
+        key_window_s: Secs = Secs(24 * 60 * 60),
+        /// The longest that the provider works on a request that it has taken. Its books are believed only after so
+        /// long without asking: what they do not have until then they may yet get.
+        settles_within_s: Secs = Secs(10 * 60),
     }
 }
 

@@ -77,6 +77,7 @@ fn sample(order: &Order, name: CommandName) -> Option<OrderCommand> {
         | CommandName::NoteCaptured
         | CommandName::NoteDeclined
         | CommandName::NoteNotPaidYet
+        | CommandName::NotePaymentNotFound
         | CommandName::NoteVoided
         | CommandName::NoteRefunded
         | CommandName::NoteRiderFound
@@ -138,6 +139,7 @@ fn may(role: PartyRole, command: CommandName, dispatch: Dispatch) -> bool {
         | CommandName::NoteCaptured
         | CommandName::NoteDeclined
         | CommandName::NoteNotPaidYet
+        | CommandName::NotePaymentNotFound
         | CommandName::NoteVoided
         | CommandName::NoteRefunded
         | CommandName::NoteRiderFound

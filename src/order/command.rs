@@ -67,6 +67,10 @@ pub enum OrderCommand {
         sent: bool,
         why: Text<80>,
     },
+    /// The provider was asked to look for the request and has nothing.
+    NotePaymentNotFound {
+        attempt: u16,
+    },
     NoteVoided,
     NoteRefunded,
 
@@ -118,6 +122,7 @@ pub enum CommandName {
     NoteCaptured,
     NoteDeclined,
     NoteNotPaidYet,
+    NotePaymentNotFound,
     NoteVoided,
     NoteRefunded,
     NoteRiderFound,
@@ -154,6 +159,7 @@ impl OrderCommand {
             OrderCommand::NoteCaptured { .. } => CommandName::NoteCaptured,
             OrderCommand::NoteDeclined { .. } => CommandName::NoteDeclined,
             OrderCommand::NoteNotPaidYet { .. } => CommandName::NoteNotPaidYet,
+            OrderCommand::NotePaymentNotFound { .. } => CommandName::NotePaymentNotFound,
             OrderCommand::NoteVoided => CommandName::NoteVoided,
             OrderCommand::NoteRefunded => CommandName::NoteRefunded,
             OrderCommand::NoteRiderFound { .. } => CommandName::NoteRiderFound,
@@ -212,6 +218,7 @@ impl CommandName {
             CommandName::NoteCaptured => "note-captured",
             CommandName::NoteDeclined => "note-declined",
             CommandName::NoteNotPaidYet => "note-not-paid-yet",
+            CommandName::NotePaymentNotFound => "note-payment-not-found",
             CommandName::NoteVoided => "note-voided",
             CommandName::NoteRefunded => "note-refunded",
             CommandName::NoteRiderFound => "note-rider-found",

@@ -57,6 +57,9 @@ events! {
     /// The intent to charge: stands in the journal before the provider is called.
     PaymentRequested(PaymentRequested) = "payment_requested",
     PaymentDeferred(PaymentDeferred) = "payment_deferred",
+    /// The provider was asked to look and has nothing, after the time in which the request could be repeated. It stays in
+    /// doubt; a person has to look.
+    PaymentUnresolved(Attempt) = "payment_unresolved",
     PaymentAuthorized(Attempt) = "payment_authorized",
     PaymentCaptured(Attempt) = "payment_captured",
     PaymentDeclined(PaymentDeclined) = "payment_declined",

@@ -27,6 +27,8 @@ pub(super) fn first(id: OrderId, event: &OrderEvent, at: Timestamp) -> Result<Or
             attempt: 0,
             token: placement.card_token.clone(),
             in_doubt: false,
+            asked_since: at,
+            unresolved: false,
             capture_due: false,
             failure: None,
         },
@@ -103,17 +105,21 @@ impl Order {
                 let handed_over = matches!(self.state, State::Delivered { .. } | State::Completed);
                 self.stock_becomes(StockHold::Ended, &[StockHold::Reserved], handed_over)
             }
-            OrderEvent::PaymentRequested(request) => self.payment_requested(request),
+            OrderEvent::PaymentRequested(request) => self.payment_requested(request, at),
             OrderEvent::PaymentDeferred(deferred) => self.payment_deferred(deferred, at),
+            OrderEvent::PaymentUnresolved(question) => {
+                let asked = payment::is_asked(self) && question.attempt == self.payment.attempt;
+                asked && !std::mem::replace(&mut self.payment.unresolved, true)
+            }
             OrderEvent::PaymentAuthorized(answer) => {
-                self.payment.in_doubt && self.payment_answered(PaymentStatus::Authorized, answer.attempt, None)
+                self.payment.in_doubt && self.payment_answered(PaymentStatus::Authorized, answer.attempt, None, at)
             }
             OrderEvent::PaymentCaptured(answer) => {
-                self.awaits_money() && self.payment_answered(PaymentStatus::Captured, answer.attempt, None)
+                self.awaits_money() && self.payment_answered(PaymentStatus::Captured, answer.attempt, None, at)
             }
             OrderEvent::PaymentDeclined(answer) => {
                 let code = Some(answer.code.clone());
-                self.awaits_money() && self.payment_answered(PaymentStatus::Declined, answer.attempt, code)
+                self.awaits_money() && self.payment_answered(PaymentStatus::Declined, answer.attempt, code, at)
             }
             OrderEvent::PaymentVoided(_) => self.given_back(PaymentStatus::Authorized, PaymentStatus::Voided),
             OrderEvent::PaymentRefunded(_) => self.given_back(PaymentStatus::Captured, PaymentStatus::Refunded),
@@ -121,6 +127,7 @@ impl Order {
             OrderEvent::OrderAccepted(_) => self.accepted(at),
             OrderEvent::OrderRejected(rejected) => {
                 let fits = matches!(self.state, State::AwaitingAcceptance { .. });
+                self.ends(at);
                 self.state = State::Rejected { reason: rejected.reason.clone() };
                 fits
             }
@@ -171,6 +178,7 @@ impl Order {
             }
             OrderEvent::OrderCancelled(ended) => {
                 let fits = !self.is_closed() && !matches!(self.state, State::Delivered { .. });
+                self.ends(at);
                 self.state = State::Cancelled(ended.clone());
                 fits
             }
@@ -190,13 +198,21 @@ impl Order {
         in_this_state && from.contains(&std::mem::replace(&mut self.stock, next))
     }
 
-    fn payment_requested(&mut self, request: &PaymentRequested) -> bool {
+    /// What goes back from now on was not asked for before; what is asked for already goes on.
+    fn ends(&mut self, at: Timestamp) {
+        if !self.awaits_money() {
+            self.payment.asked_since = at;
+        }
+    }
+
+    fn payment_requested(&mut self, request: &PaymentRequested, at: Timestamp) -> bool {
         let payment = &mut self.payment;
         let fits = !payment.in_doubt && request.attempt >= payment.attempt;
         payment.status = PaymentStatus::Pending;
         payment.attempt = request.attempt;
         payment.token = request.token.clone();
         payment.in_doubt = true;
+        payment.asked_since = at;
         fits && self.is_unpaid()
     }
 
@@ -213,14 +229,23 @@ impl Order {
         self.payment.in_doubt || payment::captures_authorized(self)
     }
 
-    fn payment_answered(&mut self, status: PaymentStatus, attempt: u16, failure: Option<Text<80>>) -> bool {
+    fn payment_answered(
+        &mut self,
+        status: PaymentStatus,
+        attempt: u16,
+        failure: Option<Text<80>>,
+        at: Timestamp,
+    ) -> bool {
         self.payment.status = status;
         self.payment.in_doubt = false;
+        self.payment.asked_since = at;
+        self.payment.unresolved = false;
         self.payment.failure = failure;
         attempt == self.payment.attempt
     }
 
     fn given_back(&mut self, from: PaymentStatus, to: PaymentStatus) -> bool {
+        self.payment.unresolved = false;
         self.ended_early() && std::mem::replace(&mut self.payment.status, to) == from
     }
 
@@ -242,6 +267,7 @@ impl Order {
     fn accepted(&mut self, at: Timestamp) -> bool {
         let fits = matches!(self.state, State::AwaitingAcceptance { .. });
         self.payment.capture_due = self.payment.status == PaymentStatus::Authorized;
+        self.payment.asked_since = at;
         self.state = if self.preparation == Preparation::None {
             State::Ready { since: at, reminded: false }
         } else {

@@ -123,6 +123,7 @@ impl Order {
             Command::NoteNotPaidYet { attempt, sent, why } => {
                 Ok(payment::note_not_paid_yet(self, *attempt, *sent, why))
             }
+            Command::NotePaymentNotFound { attempt } => Ok(payment::note_not_found(self, *attempt)),
             Command::NoteVoided => Ok(payment::note_voided(self)),
             Command::NoteRefunded => Ok(payment::note_refunded(self)),
             Command::NoteRiderFound { rider } => Ok(dispatch::note_found(self, rider)),

@@ -12,6 +12,7 @@ mod cancel;
 mod command;
 mod deadline;
 mod deliver;
+mod delivery;
 mod dispatch;
 mod document;
 mod event;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use super::delivery::Assignment;
+pub use super::delivery::{Delivery, DeliveryStatus};
 use super::id::{CustomerId, ItemId, OrderId, OwnerId, RiderId, StoreId};
 use super::money::Money;
 use super::party::Ended;
@@ -205,6 +207,10 @@ pub struct Payment {
     /// The provider may have been asked for this attempt and has not answered for certain. Nothing may be
     /// concluded, and the same key must be sent again until it has.
     pub in_doubt: bool,
+    /// What is asked of the provider now was not asked before this: from here on its key ages.
+    pub asked_since: Timestamp,
+    /// The provider was asked to look and has nothing. That proves nothing, so what is in doubt stays so.
+    pub unresolved: bool,
     /// The store has approved, so an authorized amount is to be captured.
     pub capture_due: bool,
     /// Why the last try did not bring the money: a word of ours or of the provider's.
@@ -220,79 +226,6 @@ pub enum Preparation {
     Finished,
     /// The kitchen has confirmed that it stopped.
     Cancelled,
-}
-
-/// Who carries the order and how far they are.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Delivery {
-    None,
-    /// A rider is wanted.
-    Offered,
-    /// Named by the store, or taken by the rider; it holds once the rider's own book has it.
-    Assigned {
-        rider: RiderId,
-        how: Assignment,
-        /// When it was assigned; from its confirmation on, when that came.
-        since: Timestamp,
-        /// The version with which it was assigned: what the book said to an earlier one is not about this.
-        version: u32,
-        /// The rider's book holds it. Only what the store assigned stays assigned after that.
-        confirmed: bool,
-    },
-    /// The rider has said yes.
-    Accepted {
-        rider: RiderId,
-        /// The rider's book holds it. Journals of earlier releases have riders who said yes before it did.
-        confirmed: bool,
-    },
-    /// On its way; without a rider when the store carries it itself.
-    PickedUp {
-        rider: Option<RiderId>,
-    },
-    Delivered {
-        rider: Option<RiderId>,
-    },
-    Cancelled {
-        rider: Option<RiderId>,
-    },
-}
-
-/// How a rider came to a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Assignment {
-    /// The rider took it: entering it in their book is all that is left.
-    Claimed,
-    /// The store named them: they still have to say yes.
-    ByStore,
-    /// The store's own rider, who departs at once.
-    Own,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DeliveryStatus {
-    None,
-    Offered,
-    Assigned,
-    Accepted,
-    PickedUp,
-    Delivered,
-    Cancelled,
-}
-
-impl DeliveryStatus {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            DeliveryStatus::None => "none",
-            DeliveryStatus::Offered => "offered",
-            DeliveryStatus::Assigned => "assigned",
-            DeliveryStatus::Accepted => "accepted",
-            DeliveryStatus::PickedUp => "picked_up",
-            DeliveryStatus::Delivered => "delivered",
-            DeliveryStatus::Cancelled => "cancelled",
-        }
-    }
 }
 
 /// What the order holds of the store's stock.
@@ -358,43 +291,24 @@ impl Order {
         self.delivery.rider()
     }
 
+    /// The rider in whose book this order stands for certain. It may stand in others' too: see `releasing`.
+    pub fn held_by(&self) -> Option<&RiderId> {
+        match &self.delivery {
+            Delivery::Assigned { rider, confirmed: true, .. }
+            | Delivery::Accepted { rider, confirmed: true }
+            | Delivery::PickedUp { rider: Some(rider) } => (!self.is_closed()).then_some(rider),
+            Delivery::Assigned { confirmed: false, .. }
+            | Delivery::Accepted { confirmed: false, .. }
+            | Delivery::PickedUp { rider: None }
+            | Delivery::None
+            | Delivery::Offered
+            | Delivery::Delivered { .. }
+            | Delivery::Cancelled { .. } => None,
+        }
+    }
+
     /// Whoever is to carry it has been named, and their book has not said yet whether it takes it.
     pub fn awaits_riders_book(&self) -> bool {
         !self.is_closed() && self.delivery.awaits_riders_book()
-    }
-}
-
-impl Delivery {
-    pub fn status(&self) -> DeliveryStatus {
-        match self {
-            Delivery::None => DeliveryStatus::None,
-            Delivery::Offered => DeliveryStatus::Offered,
-            Delivery::Assigned { .. } => DeliveryStatus::Assigned,
-            Delivery::Accepted { .. } => DeliveryStatus::Accepted,
-            Delivery::PickedUp { .. } => DeliveryStatus::PickedUp,
-            Delivery::Delivered { .. } => DeliveryStatus::Delivered,
-            Delivery::Cancelled { .. } => DeliveryStatus::Cancelled,
-        }
-    }
-
-    fn awaits_riders_book(&self) -> bool {
-        match self {
-            Delivery::Assigned { confirmed, .. } | Delivery::Accepted { confirmed, .. } => !confirmed,
-            Delivery::None
-            | Delivery::Offered
-            | Delivery::PickedUp { .. }
-            | Delivery::Delivered { .. }
-            | Delivery::Cancelled { .. } => false,
-        }
-    }
-
-    pub fn rider(&self) -> Option<&RiderId> {
-        match self {
-            Delivery::None | Delivery::Offered => None,
-            Delivery::Assigned { rider, .. } | Delivery::Accepted { rider, .. } => Some(rider),
-            Delivery::PickedUp { rider } | Delivery::Delivered { rider } | Delivery::Cancelled { rider } => {
-                rider.as_ref()
-            }
-        }
     }
 }

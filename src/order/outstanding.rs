@@ -165,6 +165,7 @@ impl Order {
             | Name::NoteCaptured
             | Name::NoteDeclined
             | Name::NoteNotPaidYet
+            | Name::NotePaymentNotFound
             | Name::NoteVoided
             | Name::NoteRefunded
             | Name::NoteRiderFound
@@ -178,6 +179,9 @@ impl Order {
     /// Why an operator should look at this order, if they should.
     pub fn attention(&self) -> Option<&'static str> {
         let payment = &self.payment;
+        if payment.unresolved {
+            return Some("payment_unresolved");
+        }
         match &self.state {
             State::Accepted { late: true, .. } | State::Preparing { late: true, .. } => Some("preparation_late"),
             State::Ready { reminded: true, .. } => Some("waiting_for_rider"),

@@ -2,7 +2,8 @@
 //!
 //! An unanswered request is in doubt: neither paid nor declined, until the same request with the same key has
 //! been answered for certain. That holds for closed orders too: what turns out to be taken is given back, see
-//! `outstanding`. The route is `/pay`.
+//! `outstanding`. A provider forgets keys, and would charge anew: past that time the request is looked up, never
+//! repeated, and if nothing is found it stays in doubt and a person has to look. The route is `/pay`.
 
 use uuid::Uuid;
 
@@ -183,6 +184,18 @@ pub(super) fn note_not_paid_yet(order: &Order, attempt: u16, sent: bool, why: &T
             _,
         ) => Vec::new(),
     }
+}
+
+/// Something is asked of the provider and not answered.
+pub(super) fn is_asked(order: &Order) -> bool {
+    let goes_back = matches!(order.payment.status, PaymentStatus::Authorized | PaymentStatus::Captured);
+    order.payment.in_doubt || captures_authorized(order) || (order.ended_early() && goes_back)
+}
+
+/// The provider's books have nothing of it. That is no decline: what was asked may have been done and be listed elsewhere.
+pub(super) fn note_not_found(order: &Order, attempt: u16) -> Vec<OrderEvent> {
+    let news = is_asked(order) && attempt == order.payment.attempt && !order.payment.unresolved;
+    if news { vec![OrderEvent::PaymentUnresolved(Attempt { attempt })] } else { Vec::new() }
 }
 
 pub(super) fn note_voided(order: &Order) -> Vec<OrderEvent> {

@@ -1,7 +1,7 @@
 //! What the provider's answers mean, and above all what no answer means.
 
 use super::super::testing::*;
-use super::super::{OrderCommand as Command, PaymentMethod, Preset, Request, Status};
+use super::super::{OrderCommand as Command, Party, PaymentMethod, Preset, Request, Seconds, Status};
 use super::*;
 
 const UNASKED: bool = false;
@@ -298,4 +298,86 @@ fn the_same_request_has_the_same_key_after_any_restart_and_no_other_has() {
     for (n, key) in keys.iter().enumerate() {
         assert!(!keys[..n].contains(key));
     }
+}
+
+const NOT_FOUND: Command = Command::NotePaymentNotFound { attempt: 1 };
+
+#[test]
+fn what_the_provider_does_not_find_stays_in_doubt_and_goes_to_a_person() {
+    let doubtful = asked(Preset::FoodDelivery).when_told(not_paid_yet(UNKNOWN)).then_names(&["payment_deferred"]);
+    let unresolved = doubtful.when_told(NOT_FOUND).then_names(&["payment_unresolved"]);
+    assert!(unresolved.order().payment.in_doubt);
+    assert_eq!(unresolved.order().attention(), Some("payment_unresolved"));
+    unresolved
+        .outstanding([asks(PaymentOperation::Authorize, 1)])
+        .when(customer(), pay_with(another_card()))
+        .then_rejected(Rejection::PaymentInDoubt)
+        .when_told(NOT_FOUND)
+        .then_nothing();
+}
+
+#[test]
+fn what_is_found_after_all_is_as_good_as_an_answer() {
+    let ended = || {
+        asked(Preset::FoodDelivery)
+            .when(customer(), CANCEL)
+            .then_first("order_cancelled")
+            .when_told(NOT_FOUND)
+            .then_names(&["payment_unresolved"])
+    };
+    let found = ended().when_told(AUTHORIZED).then_names(&["payment_authorized"]);
+    assert_eq!(found.order().attention(), None);
+    found
+        .outstanding([asks(PaymentOperation::Void, 1)])
+        .when_told(Command::NoteVoided)
+        .then_names(&["payment_voided", "order_settled"]);
+    ended().when_told(declined(1)).then_names(&["payment_declined", "order_settled"]);
+}
+
+#[test]
+fn money_that_cannot_be_seen_to_go_back_goes_to_a_person_too() {
+    let going_back = given(until(Preset::Retail, "order_submitted"))
+        .when(customer(), CANCEL)
+        .then_first("order_cancelled")
+        .when_told(Command::NoteStockReturned)
+        .then_names(&["stock_returned"]);
+    let unresolved = going_back.when_told(NOT_FOUND).then_names(&["payment_unresolved"]);
+    assert_eq!(unresolved.order().attention(), Some("payment_unresolved"));
+    unresolved.when_told(Command::NoteRefunded).then_names(&["payment_refunded", "order_settled"]);
+}
+
+#[test]
+fn nothing_is_looked_for_that_is_not_asked() {
+    for last in ["order_submitted", "payment_captured", "order_settled"] {
+        given(until(Preset::FoodDelivery, last)).when_told(NOT_FOUND).then_nothing();
+    }
+    asked(Preset::FoodDelivery).when_told(Command::NotePaymentNotFound { attempt: 2 }).then_nothing();
+}
+
+#[test]
+fn a_key_ages_from_the_moment_it_may_first_have_been_sent() {
+    let later = |seconds| NOON + Seconds(seconds);
+    let since = |order: &Given| order.order().payment.asked_since;
+    // Certainly not sent, so the same key is as good as new.
+    let again = asked(Preset::FoodDelivery)
+        .when_told(not_paid_yet(UNASKED))
+        .then_names(&["payment_deferred"])
+        .when_at(later(60), customer(), PAY)
+        .then_names(&["payment_requested"]);
+    assert_eq!(since(&again), later(60));
+    let doubtful = again.when_at(later(70), Party::System, not_paid_yet(UNKNOWN)).then_names(&["payment_deferred"]);
+    // What is in doubt goes on being asked for, whatever becomes of the order.
+    let ended = doubtful.when_at(later(80), customer(), CANCEL).then_first("order_cancelled");
+    assert_eq!(since(&ended), later(60));
+    // Giving back is another request, with a key of its own.
+    let taken = ended.when_at(later(90), Party::System, AUTHORIZED).then_names(&["payment_authorized"]);
+    assert_eq!(since(&taken), later(90));
+    let accepted = given(until(Preset::FoodDelivery, "order_submitted"))
+        .when_at(later(100), store(), Command::Accept)
+        .then_names(&["order_accepted"]);
+    assert_eq!(since(&accepted), later(100));
+    let rejected = given(until(Preset::FoodDelivery, "order_submitted"))
+        .when_at(later(100), store(), Command::Reject { reason: None })
+        .then_first("order_rejected");
+    assert_eq!(since(&rejected), later(100));
 }

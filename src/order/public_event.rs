@@ -147,6 +147,7 @@ const HARMLESS: &[&str] = &[
     "stock_reserved",
     "out_of_stock",
     "payment_deferred",
+    "payment_unresolved",
     "payment_authorized",
     "payment_captured",
     "payment_declined",

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::accounts::Accounts;
 use crate::order::{BadSnapshot, Order, OrderEvent, OrderId, RiderBook, RiderEvent, Stock, StockEvent, replay};
 use crate::store::{Recorded, Snapshot, StreamId, StreamKind};
 
@@ -9,6 +10,8 @@ pub(super) struct Folding {
     pub(super) stream: StreamId,
     pub(super) events: u32,
     pub(super) state: State,
+    /// Of a stock.
+    pub(super) accounts: Accounts,
     /// Where a version was not the next one, and what the snapshots said that were not what the fold came to.
     pub(super) broken: Vec<String>,
 }
@@ -31,7 +34,7 @@ impl Folding {
             StreamKind::Stock => State::Stock(Stock::default()),
             StreamKind::Rider => State::Rider(RiderBook::default()),
         };
-        Self { stream, events: 0, state, broken: Vec::new() }
+        Self { stream, events: 0, state, accounts: Accounts::default(), broken: Vec::new() }
     }
 
     pub(super) fn take(&mut self, row: &Recorded) {
@@ -41,7 +44,7 @@ impl Folding {
             self.say(format!("{:?} {id} has version {version} where {expected} belongs", self.stream.kind));
         }
         let state = std::mem::replace(&mut self.state, State::Not(String::new()));
-        self.state = after(state, OrderId::new(self.stream.id), row).unwrap_or_else(State::Not);
+        self.state = after(state, OrderId::new(self.stream.id), row, &mut self.accounts).unwrap_or_else(State::Not);
     }
 
     /// A snapshot of this moment must be what the events came to.
@@ -72,7 +75,7 @@ impl Folding {
     }
 }
 
-fn after(state: State, id: OrderId, row: &Recorded) -> Result<State, String> {
+fn after(state: State, id: OrderId, row: &Recorded, accounts: &mut Accounts) -> Result<State, String> {
     let unreadable = |error: crate::order::UnreadableEvent| error.to_string();
     Ok(match state {
         State::Order(order) => {
@@ -81,6 +84,7 @@ fn after(state: State, id: OrderId, row: &Recorded) -> Result<State, String> {
         }
         State::Stock(stock) => {
             let event = StockEvent::read(&row.name, &row.data).map_err(unreadable)?;
+            accounts.note(&event);
             State::Stock(stock.after(&event).map_err(|error| error.to_string())?)
         }
         State::Rider(book) => {

@@ -1,16 +1,18 @@
 //! Reads the whole journal and checks every promise that it can show.
 //!
 //! Versions and positions without gap or repeat; events that are as they were written; histories that fold; views that
-//! equal the folds; stock and riders' books that agree with the orders, and their snapshots with them; nothing forgotten
-//! among the open orders and their deadlines; nothing at the sandbox that was not intended. It changes nothing, and knows
-//! nothing of how the journal came about.
+//! equal the folds; stock and riders' books that agree with the orders and the orders with them, their accounts, and their
+//! snapshots; nothing forgotten among the open orders and their deadlines; nothing at the sandbox that was not intended.
+//! It changes nothing, and knows nothing of how the journal came about.
 //!
 //! It goes through the journal twice, once in the sequence of positions and once stream by stream, with the views and the
-//! open orders beside it in the same sequence. So it holds a page of each and one stream's state, however long all of
-//! them are.
+//! open orders beside it in the same sequence. So it holds a page of each, one stream's state, and of what is open who
+//! holds it, however long all of them are.
 
+mod accounts;
 mod behind;
 mod charges;
+mod claims;
 mod folding;
 mod sorted;
 #[cfg(test)]
@@ -22,9 +24,11 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use self::accounts::Accounts;
 pub(crate) use self::behind::{Behind, look_at_views};
 use self::charges::Charges;
 pub(crate) use self::charges::check as charges;
+use self::claims::Claims;
 use self::folding::{Folding, State};
 use self::sorted::{Sorted, Source};
 use crate::actors::{Clock, view_row};
@@ -107,6 +111,7 @@ struct Check<'a, P> {
     views: &'a Views,
     report: Report,
     last_event_at: Timestamp,
+    claims: Claims,
     /// Told how many events have been looked at, of how many.
     progress: P,
 }
@@ -119,9 +124,11 @@ pub(crate) async fn verify(
     progress: impl FnMut(u64, u64),
 ) -> Result<Report, DbError> {
     let (report, last_event_at) = (Report::default(), Timestamp::from_micros(0));
-    let mut check = Check { readers, views, report, last_event_at, progress };
+    let mut check = Check { readers, views, report, last_event_at, claims: Claims::default(), progress };
     check.positions().await?;
     check.streams(tips).await?;
+    let unmet = std::mem::take(&mut check.claims).unmet();
+    unmet.into_iter().for_each(|what| check.broken(what));
     Ok(check.report)
 }
 
@@ -257,7 +264,7 @@ impl<P: FnMut(u64, u64)> Check<'_, P> {
     }
 
     async fn stream(&mut self, folded: Folding, beside: &mut Beside<'_>) -> Result<(), DbError> {
-        let Folding { stream, state, broken, .. } = folded;
+        let Folding { stream, state, accounts, broken, .. } = folded;
         broken.into_iter().for_each(|what| self.broken(what));
         match stream.kind {
             StreamKind::Order => self.report.orders += 1,
@@ -268,7 +275,7 @@ impl<P: FnMut(u64, u64)> Check<'_, P> {
         match state {
             State::Order(Some(order)) => self.order(&order, listed, open),
             State::Order(None) => self.broken(format!("order {} has no events", stream.id)),
-            State::Stock(stock) => self.stock(StoreId::new(stream.id), &stock).await?,
+            State::Stock(stock) => self.stock(StoreId::new(stream.id), &stock, &accounts).await?,
             State::Rider(book) => self.book(stream.id, &book).await?,
             State::Not(what) => self.broken(format!("{:?} {} does not fold: {what}", stream.kind, stream.id)),
         }
@@ -312,6 +319,10 @@ impl<P: FnMut(u64, u64)> Check<'_, P> {
             Some(row) if row != view_row(order) => self.broken(format!("order {id} differs in the views")),
             Some(_) => {}
         }
+        self.claims.carried.extend(order.held_by().map(|rider| (rider.stream(), id)));
+        if order.stock == StockHold::Reserved {
+            self.claims.reserved.insert(id);
+        }
         self.waking(order, open);
     }
 
@@ -330,7 +341,11 @@ impl<P: FnMut(u64, u64)> Check<'_, P> {
         }
     }
 
-    async fn stock(&mut self, store: StoreId, stock: &Stock) -> Result<(), DbError> {
+    async fn stock(&mut self, store: StoreId, stock: &Stock, accounts: &Accounts) -> Result<(), DbError> {
+        for wrong in accounts.wrong(stock) {
+            self.broken(format!("store {store}: {wrong}"));
+        }
+        self.claims.set_aside.extend(stock.open_reservations());
         for (item, set_aside) in stock.all_set_aside() {
             let reserved = stock.level(item).map_or(set_aside, |level| level.reserved);
             if reserved != set_aside {
@@ -360,6 +375,7 @@ impl<P: FnMut(u64, u64)> Check<'_, P> {
     }
 
     async fn book(&mut self, rider: Uuid, book: &RiderBook) -> Result<(), DbError> {
+        self.claims.in_books.extend(book.held().iter().map(|order| (rider, *order)));
         for &order in book.held() {
             let now = self.order_now(order).await?;
             let with_them = |order: &Arc<Order>| {

@@ -126,3 +126,52 @@ async fn a_card_is_nobodys_to_see() {
     let ledger = app.get(&app.admin, &format!("/v1/operations/sandbox/orders/{order}")).await.ok().to_string();
     assert!(!ledger.contains("slow:1") && !app.log().contains("slow:1"));
 }
+
+/// Past the time for which providers keep keys.
+const A_DAY: u32 = 24 * 3_600;
+
+#[tokio::test]
+async fn a_payment_in_doubt_for_a_day_is_looked_up_and_not_repeated() {
+    let app = TestApp::start().await;
+    let life = Life::at(&app, "food_delivery").await;
+    // The first try breaks off before anything is done; a second one would charge.
+    let order = app.placed(&life.customer, &life.shop.order_with_card("reset")).await;
+    app.advance(A_DAY).await;
+    let listed = || async {
+        let listed = app.get(&app.admin, "/v1/operations/attention").await.items();
+        let mine = listed.iter().find(|row| row["order"]["id"] == order.as_str())?;
+        (mine["reason"] == "payment_unresolved").then_some(())
+    };
+    wait_until("a person is told to look", listed).await;
+    assert_eq!(app.ledger(&order).await.operations(), [""; 0]);
+    assert_eq!(app.order(&order).await["status"], "cancelled");
+}
+
+#[tokio::test]
+async fn what_was_charged_unnoticed_is_found_after_a_day_and_given_back() {
+    let app = TestApp::start().await;
+    let life = Life::at(&app, "food_delivery").await;
+    let order = app.placed(&life.customer, &life.shop.order_with_card("apply_then_reset")).await;
+    app.advance(A_DAY).await;
+    app.wait_until_settled(&order).await;
+    app.ledger(&order).await.keeps_nothing();
+    assert!(app.event_names(&order).await.contains(&"payment_voided".to_owned()));
+}
+
+#[tokio::test]
+async fn a_charge_that_comes_after_the_caller_gave_up_is_taken_once() {
+    let app = Options::default().set("payments.call_timeout_ms", 200).set("payments.slow_after_ms", 100).start().await;
+    let life = Life::at(&app, "food_delivery").await;
+    let order = app.placed(&life.customer, &life.shop.order_with_card("apply_late:600")).await;
+    app.wait_for_status(&order, "awaiting_acceptance").await;
+    assert_eq!(app.ledger(&order).await.operations(), ["authorize"]);
+}
+
+#[tokio::test]
+async fn a_failure_that_the_provider_has_saved_is_looked_behind() {
+    let app = TestApp::start().await;
+    let life = Life::at(&app, "food_delivery").await;
+    let order = app.placed(&life.customer, &life.shop.order_with_card("saved_error")).await;
+    app.wait_for_status(&order, "awaiting_acceptance").await;
+    assert_eq!(app.ledger(&order).await.operations(), ["authorize"]);
+}

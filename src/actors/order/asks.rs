@@ -17,11 +17,12 @@ use crate::actors::payment::{Charge, ChargeOutcome};
 use crate::actors::registry::To;
 use crate::actors::rider::NoteInBook;
 use crate::actors::store::{KeepStock, StopPreparation};
-use crate::actors::world::{Pace, World};
+use crate::actors::world::{KeyAge, Pace, World};
 use crate::order::{
     CommandName, Order, OrderCommand, PaymentOperation, Pieces, Request, RiderCommand, RiderFull, StockCommand,
     StockRefusal, Text, provider_key,
 };
+use crate::providers::payment::PaymentRequest;
 
 /// What is under way, and how often it was tried.
 #[derive(Default)]
@@ -300,7 +301,13 @@ async fn keep_stock(world: &World, order: &Order, command: StockCommand, done: O
 
 /// The intent stands in the journal: that is why this may be called. No answer is no decline.
 async fn pay(world: &World, order: &Order, operation: PaymentOperation, attempt: u16, fresh: bool) -> Outcome {
-    let charge = Charge {
+    let age = order.payment.asked_since.until(world.clock.now());
+    let look_up = match world.pace.keys.at(age) {
+        KeyAge::Repeatable => false,
+        KeyAge::Quiet => return Outcome::AGAIN,
+        KeyAge::Expired => true,
+    };
+    let request = PaymentRequest {
         order: order.id,
         key: provider_key(order.id, operation, attempt),
         operation,
@@ -309,6 +316,7 @@ async fn pay(world: &World, order: &Order, operation: PaymentOperation, attempt:
         amount: order.placement.total,
         token: order.payment.token.clone(),
     };
+    let charge = Charge { request, look_up };
     let no_answer = |sent: bool, why: &'static str| match operation {
         PaymentOperation::Authorize | PaymentOperation::Purchase => {
             let why = Text::literal(why);
@@ -331,6 +339,10 @@ async fn pay(world: &World, order: &Order, operation: PaymentOperation, attempt:
             PaymentOperation::Void | PaymentOperation::Refund => Outcome::AGAIN,
         },
         Ok(ChargeOutcome::Unknown { why }) => no_answer(true, why),
+        // It stays in doubt, and is looked for again: their books may get it late.
+        Ok(ChargeOutcome::NotFound) => {
+            Outcome { command: Some(OrderCommand::NotePaymentNotFound { attempt }), again: true }
+        }
         Ok(ChargeOutcome::NotSent)
         | Err(Refusal::Full | Refusal::Paused | Refusal::Restarting | Refusal::Quarantined) => {
             no_answer(!fresh, "payment_unavailable")

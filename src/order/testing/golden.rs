@@ -41,6 +41,7 @@ pub(crate) fn order_events() -> Vec<Event> {
         requested(1),
         Event::PaymentRequested(PaymentRequested { attempt: 2, token: None }),
         Event::PaymentDeferred(PaymentDeferred { attempt: 1, in_doubt: true, why: text("timeout") }),
+        Event::PaymentUnresolved(Attempt { attempt: 1 }),
         Event::PaymentAuthorized(Attempt { attempt: 1 }),
         Event::PaymentCaptured(Attempt { attempt: 1 }),
         Event::PaymentDeclined(PaymentDeclined { attempt: 1, code: text("no_funds") }),

@@ -38,7 +38,8 @@ fn key(order: &Order) -> String {
     let how = if let Delivery::Assigned { how, confirmed, .. } = delivery { Some((how, confirmed)) } else { None };
     let mut releasing: Vec<_> = order.releasing.iter().map(|rider| rider.as_str()).collect();
     releasing.sort_unstable();
-    let paid = (payment.status, payment.in_doubt, payment.capture_due, payment.attempt.min(1));
+    let doubt = (payment.in_doubt, payment.unresolved);
+    let paid = (payment.status, doubt, payment.capture_due, payment.attempt.min(1));
     let delivery = (delivery.status(), rider, how);
     format!("{state} {paid:?} {preparation:?} {delivery:?} {stock:?} {releasing:?} {settled}")
 }
@@ -84,7 +85,8 @@ fn take(order: &Arc<Order>, issued: &Issued, now: Timestamp) -> Option<Step> {
 }
 
 /// What may follow an end: what was held goes back or is used up, and nothing else.
-const SETTLEMENT: [&str; 11] = [
+const SETTLEMENT: [&str; 12] = [
+    "payment_unresolved",
     "payment_authorized",
     "payment_captured",
     "payment_declined",

@@ -1,7 +1,8 @@
 //! What we need of a payment provider, whoever it is.
 //!
 //! An answer is done, declined or unknown. Unknown covers everything that does not prove one of the others: no
-//! answer, a broken connection, a failure on their side. It is settled by asking the same with the same key.
+//! answer, a broken connection, a failure on their side. It is settled by asking the same with the same key, for as long as
+//! the provider keeps keys; after that it is looked up, because the same key would be a new request.
 
 mod ledger;
 mod sandbox;
@@ -37,6 +38,9 @@ pub enum PaymentAnswer {
     Unknown {
         why: &'static str,
     },
+    /// A failure of theirs that they have saved for this key and give again, however often they are asked. It says nothing
+    /// about what was done; only looking does.
+    SavedFailure,
 }
 
 /// What the provider's books say of a request.

@@ -3,7 +3,8 @@
 //! A card's token says how it behaves: none or `ok`, `declined`, `slow:<ms>`, `hang`, `error` (refused at once
 //! with a failure of theirs), `reset` (the connection breaks before anything is done), `apply_then_reset` (it
 //! breaks after), `apply_late:<ms>` (no answer at all, and it is done so much later, when the caller has given up). The last
-//! three behave so only on the first try of a key. The sandbox as a whole can be slowed or broken too.
+//! three behave so only on the first try of a key. `saved_error` is done and answered with a failure, which is saved
+//! and answers every later try. The sandbox as a whole can be slowed or broken too.
 //!
 //! Its ledger is what tests believe instead of the server's opinion: see `ledger`.
 
@@ -59,6 +60,7 @@ enum Behaviour {
     Reset,
     ApplyThenReset,
     ApplyLate(Duration),
+    SavedError,
     UnknownCard,
 }
 
@@ -120,6 +122,11 @@ impl Sandbox {
                 });
                 std::future::pending().await
             }
+            Behaviour::SavedError if self.is_first_try(request.key) => {
+                apply(&*self.ledger, request).await;
+                PaymentAnswer::Unknown { why: "provider_error" }
+            }
+            Behaviour::SavedError => PaymentAnswer::SavedFailure,
             // Real ones say that the first request with this key is still being worked on.
             Behaviour::ApplyLate(_) => match self.ledger.holds(request.key).await {
                 Ok(true) => PaymentAnswer::Done,
@@ -161,6 +168,7 @@ fn behaviour(request: &PaymentRequest) -> Behaviour {
         "error" => Behaviour::Error,
         "reset" => Behaviour::Reset,
         "apply_then_reset" => Behaviour::ApplyThenReset,
+        "saved_error" => Behaviour::SavedError,
         token => {
             let so_long = |prefix| token.strip_prefix(prefix)?.parse().ok().map(Duration::from_millis);
             let slow = so_long("slow:").map(Behaviour::Slow);

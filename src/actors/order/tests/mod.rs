@@ -86,7 +86,7 @@ async fn a_provider_without_an_answer_leaves_the_order_waiting_and_is_asked_with
 
     let id = receipt.order.id;
     until("the payment is settled", async || town.order(id).await.status() == Status::AwaitingAcceptance).await;
-    let keys: std::collections::HashSet<Uuid> = town.charges.all().iter().map(|charge| charge.key).collect();
+    let keys: std::collections::HashSet<Uuid> = town.charges.all().iter().map(|charge| charge.request.key).collect();
     assert_eq!((town.charges.len(), keys.len()), (3, 1));
 }
 
@@ -118,7 +118,47 @@ async fn a_call_that_was_never_sent_is_made_again_although_the_order_was_taken_f
 
     until("the order is paid", async || town.order(id).await.status() == Status::AwaitingAcceptance).await;
     let charges = town.charges.all();
-    assert!(charges.len() > 1 && charges.iter().all(|charge| charge.key == charges[0].key), "{charges:?}");
+    assert!(
+        charges.len() > 1 && charges.iter().all(|charge| charge.request.key == charges[0].request.key),
+        "{charges:?}"
+    );
+}
+
+#[actix::test]
+async fn a_request_whose_key_is_old_is_looked_up_and_never_sent_again() {
+    let town = Town::new().await;
+    town.provider_answers([NO_ANSWER]);
+    let id = town.placed(1).await;
+    town.provider_answers([ChargeOutcome::NotFound]);
+
+    town.clock.advance(Duration::from_secs(24 * 3_600));
+
+    let unresolved = async || town.order(id).await.payment.unresolved;
+    until("a person has to look", unresolved).await;
+    let sent = || town.charges.all().iter().filter(|charge| !charge.look_up).count();
+    let (before, looks) = (sent(), town.charges.len() + 5);
+    until("it is looked for again", async || town.charges.len() >= looks).await;
+    assert_eq!(sent(), before, "and never asked for");
+    assert_eq!(town.events(id).await.iter().filter(|name| *name == "payment_unresolved").count(), 1);
+
+    town.provider_answers([ChargeOutcome::Done]);
+    until("it was found after all", async || town.order(id).await.status() == Status::AwaitingAcceptance).await;
+}
+
+#[actix::test]
+async fn nothing_is_asked_while_the_provider_may_still_work_on_it() {
+    let town = Town::new().await;
+    town.provider_answers([NO_ANSWER]);
+    let id = town.placed(1).await;
+    // Past the time of repeating, before the time of looking.
+    town.clock.advance(Duration::from_secs(23 * 3_600 + 60));
+    let asked = async || {
+        let before = town.charges.len();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        town.charges.len() - before
+    };
+    until("it is quiet", async || asked().await == 0).await;
+    assert!(town.order(id).await.payment.in_doubt && !town.order(id).await.payment.unresolved);
 }
 
 #[actix::test]
@@ -133,7 +173,7 @@ async fn an_order_cancelled_in_doubt_finds_out_and_gives_the_money_back() {
     town.provider_answers([ChargeOutcome::Done]);
     until("it is settled", async || town.order(id).await.settled).await;
     assert_eq!(town.order(id).await.payment.status, PaymentStatus::Voided);
-    let operations: Vec<_> = town.charges.all().iter().map(|charge| charge.operation).collect();
+    let operations: Vec<_> = town.charges.all().iter().map(|charge| charge.request.operation).collect();
     assert_eq!(operations.last(), Some(&PaymentOperation::Void));
 }
 
@@ -331,7 +371,7 @@ async fn what_was_outstanding_before_a_restart_is_asked_again_with_the_same_key(
     let first = Town::new().await;
     first.provider_answers([NO_ANSWER]);
     let id = first.placed(1).await;
-    let asked_before = first.charges.all()[0].key;
+    let asked_before = first.charges.all()[0].request.key;
     let history = first.readers.stream(StreamId::order(id), 0).await.unwrap();
 
     // The same order in a town that has never heard of it: its history is all it has.
@@ -340,5 +380,5 @@ async fn what_was_outstanding_before_a_restart_is_asked_again_with_the_same_key(
     wake.ask(crate::actors::registry::Wake(vec![(id, Some(Origin::History(history)))])).await.unwrap();
 
     until("it asks again", async || second.charges.len() > 0).await;
-    assert_eq!(second.charges.all()[0].key, asked_before);
+    assert_eq!(second.charges.all()[0].request.key, asked_before);
 }

@@ -18,7 +18,7 @@ use crate::actors::probe::{POLICY, Probe, Record};
 use crate::actors::registry::{Registry, Residency, To};
 use crate::actors::rider::RiderActor;
 use crate::actors::store::{AttendDesk, KeepStock, StopPreparation, StoreActor};
-use crate::actors::world::{Pace, Reach};
+use crate::actors::world::{KeyLife, Pace, Reach};
 use crate::order::{
     CustomerId, Line, Money, OwnerId, PaymentMethod, Place, Placement, Point, Preset, RiderBook, RiderId,
     ServicePolicy, SharedPlacement, StoreId, StoreRef, Subject, Text,
@@ -44,6 +44,7 @@ pub(super) struct Town {
     free: Arc<Mutex<Option<RiderId>>>,
     pub(super) searches: Record<OrderId>,
     pub(super) readers: Readers,
+    pub(super) clock: Clock,
     pub(super) faults: Mailbox<crate::actors::journal::Between>,
     pub(super) _data: tempfile::TempDir,
 }
@@ -97,6 +98,7 @@ impl Town {
                 longest_pause: Duration::from_millis(20),
                 first_payment_pause: Duration::from_millis(5),
                 longest_payment_pause: Duration::from_millis(20),
+                keys: KeyLife::of(Duration::from_secs(24 * 3_600), Duration::from_secs(600)),
             },
         });
         let after = Duration::from_millis(1);
@@ -109,10 +111,10 @@ impl Town {
             inspect: registry.mailbox(),
             desk: Probe::answering(|_: &To<StoreActor, AttendDesk>| ()),
             readers: readers.clone(),
-            clock,
+            clock: clock.clone(),
         };
         let faults = journal.mailbox();
-        Self { orders, registry, charges, answers, held, books, free, searches, readers, faults, _data: data }
+        Self { orders, registry, charges, answers, held, books, free, searches, readers, clock, faults, _data: data }
     }
 
     pub(super) fn provider_thinks(&self) {
