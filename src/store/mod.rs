@@ -13,6 +13,7 @@ mod engine;
 mod error;
 mod journal;
 mod postgres;
+mod readers;
 mod sandbox;
 mod snapshot;
 mod sqlite;
@@ -21,13 +22,14 @@ mod whole;
 
 pub use catalogue::{Catalogue, CatalogueChange, MenuItem, Shop, StoreRider};
 pub use chain::{BadTips, ChainCheck, Chains, Linked, TipsDigest};
-pub use engine::{DataPlace, Engine, Onlooker, Readers, Writer};
+pub use engine::{DataPlace, Engine, Onlooker, Writer};
 pub use error::{DbError, OpenError};
 pub use journal::{
     Answer, AnswerKey, Append, BadPosition, Committed, Cursor, Due, NewAnswer, NewEvent, NotAppended, OpenStream,
     Position, Recorded, SHARDS, Shard, StreamAnswer, StreamId, StreamKind,
 };
 pub use postgres::PostgresPlace;
+pub use readers::Readers;
 pub use sandbox::{LedgerRow, SandboxLedger};
 pub use snapshot::{SNAPSHOT_EVERY, Snapshot};
 #[cfg(test)]

@@ -30,7 +30,7 @@ use self::charges::Charges;
 pub(crate) use self::charges::check as charges;
 use self::claims::Claims;
 use self::folding::{Folding, State};
-use self::sorted::{Sorted, Source};
+use self::sorted::{ListedOrders, OpenStreams, Sorted};
 use crate::actors::{Clock, view_row};
 use crate::order::{Order, OrderEvent, OrderId, RiderBook, Seconds, Stock, StockHold, StoreId, Timestamp, replay};
 use crate::store::{
@@ -46,9 +46,6 @@ const SHOWN_AT_MOST: usize = 100;
 
 /// Events of a page. A page is a megabyte or two, and takes tens of milliseconds.
 const PAGE: usize = 5_000;
-
-/// Rows of a list of orders in a page: some kilobytes each.
-const ROWS: usize = 1_000;
 
 #[derive(Debug, Default)]
 pub(crate) struct Report {
@@ -130,34 +127,6 @@ pub(crate) async fn verify(
     let unmet = std::mem::take(&mut check.claims).unmet();
     unmet.into_iter().for_each(|what| check.broken(what));
     Ok(check.report)
-}
-
-struct ListedOrders<'a>(&'a Views);
-
-impl Source for ListedOrders<'_> {
-    type Item = OrderRow;
-
-    async fn page(&self, after: Option<Uuid>) -> Result<Vec<OrderRow>, DbError> {
-        self.0.orders_by_id(after.map(OrderId::new), ROWS).await
-    }
-
-    fn id(row: &OrderRow) -> Uuid {
-        row.order.uuid()
-    }
-}
-
-struct OpenStreams<'a>(&'a Readers);
-
-impl Source for OpenStreams<'_> {
-    type Item = OpenStream;
-
-    async fn page(&self, after: Option<Uuid>) -> Result<Vec<OpenStream>, DbError> {
-        self.0.open_streams(after, PAGE).await
-    }
-
-    fn id(open: &OpenStream) -> Uuid {
-        open.stream.id
-    }
 }
 
 /// What stands beside the streams in the same sequence.

@@ -4,7 +4,12 @@ use std::collections::VecDeque;
 
 use uuid::Uuid;
 
-use crate::store::DbError;
+use super::PAGE;
+use crate::order::OrderId;
+use crate::store::{DbError, OpenStream, OrderRow, Readers, Views};
+
+/// Rows of a list of orders in a page: some kilobytes each.
+const ROWS: usize = 1_000;
 
 /// Where a list is read from, and in which sequence.
 pub(super) trait Source {
@@ -14,6 +19,36 @@ pub(super) trait Source {
     async fn page(&self, after: Option<Uuid>) -> Result<Vec<Self::Item>, DbError>;
 
     fn id(item: &Self::Item) -> Uuid;
+}
+
+/// The orders of the lists.
+pub(super) struct ListedOrders<'a>(pub(super) &'a Views);
+
+impl Source for ListedOrders<'_> {
+    type Item = OrderRow;
+
+    async fn page(&self, after: Option<Uuid>) -> Result<Vec<OrderRow>, DbError> {
+        self.0.orders_by_id(after.map(OrderId::new), ROWS).await
+    }
+
+    fn id(row: &OrderRow) -> Uuid {
+        row.order.uuid()
+    }
+}
+
+/// The streams that are to be woken.
+pub(super) struct OpenStreams<'a>(pub(super) &'a Readers);
+
+impl Source for OpenStreams<'_> {
+    type Item = OpenStream;
+
+    async fn page(&self, after: Option<Uuid>) -> Result<Vec<OpenStream>, DbError> {
+        self.0.open_streams(after, PAGE).await
+    }
+
+    fn id(open: &OpenStream) -> Uuid {
+        open.stream.id
+    }
 }
 
 /// The list from where it was read up to.

@@ -26,6 +26,7 @@ use crate::store::{
     AnswerKey, Append, Committed, Due, NewEvent, NotAppended, Position, Readers, Recorded, Shard, StreamId,
 };
 
+pub use self::reading::ReadBook;
 pub(super) use self::reading::{BookError, Read, go_on, read_book};
 
 /// How many entries are decided and appended together: with the journal's group this bounds what one store can
@@ -377,27 +378,5 @@ impl<B: Book> Handler<Admitted<Enter<B>>> for LedgerActor<B> {
         let Some((enter, reply)) = asked.start() else { return };
         self.waiting.push(Waiting { enter, reply, tries: 0 });
         self.go_on(ctx);
-    }
-}
-
-/// Asks for the book as it stands in the journal.
-#[derive(Message)]
-#[rtype(result = "Arc<B>")]
-pub struct ReadBook<B: Book>(std::marker::PhantomData<B>);
-
-impl<B: Book> Default for ReadBook<B> {
-    fn default() -> Self {
-        Self(std::marker::PhantomData)
-    }
-}
-
-impl<B: Book> Handler<Admitted<ReadBook<B>>> for LedgerActor<B> {
-    type Result = ();
-
-    fn handle(&mut self, asked: Admitted<ReadBook<B>>, _: &mut Context<Self>) {
-        if let Some((_, reply)) = asked.start() {
-            reply.send(self.book.clone());
-            self.leave_if_empty();
-        }
     }
 }

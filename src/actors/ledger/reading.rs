@@ -3,7 +3,12 @@
 //! So the time it takes is that of the entries since, not of all, and they are never all in memory. A snapshot that is
 //! spoilt, or that the entries after it do not fit, is passed over for an older one, and in the end for the first entry.
 
-use super::Book;
+use std::sync::Arc;
+
+use actix::{Context, Handler, Message};
+
+use super::{Book, LedgerActor};
+use crate::actors::mailbox::Admitted;
 use crate::store::{DbError, Position, Readers, SNAPSHOT_EVERY, Snapshot, StreamId};
 
 /// Entries read by one statement: milliseconds, however long the book.
@@ -212,5 +217,27 @@ mod tests {
             shelf.keep(version, "spoilt".into()).await;
         }
         assert_eq!(shelf.read_since(0, None).await, 0);
+    }
+}
+
+/// Asks for the book as it stands in the journal.
+#[derive(Message)]
+#[rtype(result = "Arc<B>")]
+pub struct ReadBook<B: Book>(std::marker::PhantomData<B>);
+
+impl<B: Book> Default for ReadBook<B> {
+    fn default() -> Self {
+        Self(std::marker::PhantomData)
+    }
+}
+
+impl<B: Book> Handler<Admitted<ReadBook<B>>> for LedgerActor<B> {
+    type Result = ();
+
+    fn handle(&mut self, asked: Admitted<ReadBook<B>>, _: &mut Context<Self>) {
+        if let Some((_, reply)) = asked.start() {
+            reply.send(self.book.clone());
+            self.leave_if_empty();
+        }
     }
 }

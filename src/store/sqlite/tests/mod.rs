@@ -1,5 +1,7 @@
 //! What only files can do wrong: damage, a full disk, a directory that is not ours.
 
+mod full_disk;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -278,54 +280,6 @@ async fn a_schema_of_a_later_version_is_refused() {
 }
 
 #[tokio::test]
-async fn a_full_disk_refuses_appends_and_still_reads() {
-    let place = Place::fresh();
-    let mut engine = place.open().await;
-    append_one(&mut engine.writer, append(1, 0, 1)).await;
-    limit_pages(&mut engine.writer, 1).await;
-
-    let mut large = append(2, 0, 1);
-    large.events[0].data = "x".repeat(60_000).into();
-    let outcome = engine.writer.append(&[append(3, 0, 1), large.clone()]).await;
-    assert!(matches!(outcome, Err(DbError::Full(_))), "{outcome:?}");
-    assert_eq!(whole_journal(&engine.readers).await.len(), 1, "nothing of the batch happened");
-
-    limit_pages(&mut engine.writer, 1_000_000).await;
-    assert!(engine.writer.append(&[append(3, 0, 1), large]).await.unwrap().iter().all(Result::is_ok));
-}
-
-#[tokio::test]
-async fn a_full_disk_is_not_proved_writable_before_a_page_can_be_written() {
-    let place = Place::fresh();
-    let mut engine = place.open().await;
-    limit_pages(&mut engine.writer, 1).await;
-    let outcome = engine.writer.prove_writable().await;
-    assert!(matches!(outcome, Err(DbError::Full(_))), "{outcome:?}");
-    engine.writer.check_ownership().await.unwrap();
-
-    limit_pages(&mut engine.writer, 1_000_000).await;
-    engine.writer.prove_writable().await.unwrap();
-}
-
-#[tokio::test]
-async fn every_proof_writes_its_pages_and_takes_no_more_room() {
-    let place = Place::fresh();
-    let mut engine = place.open().await;
-    let log = || fs::metadata(place.path().join("journal.sqlite3-wal")).unwrap().len();
-    let mut pages = Vec::new();
-    for _ in 0..3 {
-        let before = log();
-        engine.writer.prove_writable().await.unwrap();
-        assert!(log() >= before + PROOF_BYTES as u64, "{before} and {}", log());
-        let mut connection = engine.writer.sqlite().begin().await.unwrap();
-        let count: i64 = sqlx::query_scalar("pragma page_count").fetch_one(&mut connection).await.unwrap();
-        engine.writer.sqlite().give_back(connection, true).await;
-        pages.push(count);
-    }
-    assert_eq!(pages[1], pages[2]);
-}
-
-#[tokio::test]
 async fn an_error_at_commit_is_definite_only_after_a_rollback() {
     let place = Place::fresh();
     let mut engine = place.open().await;
@@ -360,15 +314,6 @@ async fn milestones_say_where_the_shards_stood() {
         }
     }
     assert_eq!(milestones.next(), None);
-}
-
-/// SQLite does not go below the number of pages that there are, so 1 means: not one more.
-async fn limit_pages(writer: &mut Writer, pages: u32) {
-    let writer = writer.sqlite();
-    let mut connection = writer.begin().await.unwrap();
-    let limit = sqlx::AssertSqlSafe(format!("pragma max_page_count = {pages}"));
-    sqlx::query(limit).execute(&mut connection).await.unwrap();
-    writer.end(connection, Ok(())).await.unwrap();
 }
 
 #[tokio::test]
@@ -416,4 +361,13 @@ async fn what_is_read_of_streams_is_found_by_an_index() {
         assert!(steps.contains(&wanted), "{wanted}: {steps:?}");
         assert!(steps.iter().all(|step| !step.contains("SCAN e") && !step.contains("TEMP B-TREE")), "{steps:?}");
     }
+}
+
+/// SQLite does not go below the number of pages that there are, so 1 means: not one more.
+async fn limit_pages(writer: &mut Writer, pages: u32) {
+    let writer = writer.sqlite();
+    let mut connection = writer.begin().await.unwrap();
+    let limit = sqlx::AssertSqlSafe(format!("pragma max_page_count = {pages}"));
+    sqlx::query(limit).execute(&mut connection).await.unwrap();
+    writer.end(connection, Ok(())).await.unwrap();
 }
