@@ -14,8 +14,9 @@
 //!
 //! Rules that every actor keeps: everything it is asked comes through `mailbox`, with a permit and a deadline; the
 //! only thing an order waits for atomically is the journal, which asks nobody; nothing that matters rides on a
-//! message, because `outstanding()` and the cursors say it again; a panic is the registry's business. How late each
-//! thread is, `pressure` measures, for the edge to refuse new work in time.
+//! message, because `outstanding()` and the cursors say it again; a panic is the business of the registry, and of
+//! `supervision` where there is one of a kind. How late each thread is, `pressure` measures, for the edge to refuse
+//! new work in time; whether it turns at all, `heartbeat`.
 
 mod board;
 mod catalogue;
