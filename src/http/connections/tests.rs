@@ -1,3 +1,5 @@
+//! Connections: who gets a seat, who gives one up, and what the reserved ones answer.
+
 use std::task::Waker;
 
 use super::*;

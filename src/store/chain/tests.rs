@@ -1,3 +1,5 @@
+//! The hash chain: what breaks it, and what the tips tell of.
+
 use super::*;
 use crate::order::{CommandId, Timestamp};
 use crate::store::{Due, NewEvent, Position, Shard, StreamKind};
