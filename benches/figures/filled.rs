@@ -1,4 +1,4 @@
-//! What a long past costs: a journal that is filled in bulk with orders that have ended, and one store's book with a
+//! The cost of a long past: a journal that is filled in bulk with orders that have ended, and one store's book with a
 //! million entries. Measured are a start after a crash, the first answers, the lists, and `baedal verify`.
 
 use std::time::{Duration, Instant};

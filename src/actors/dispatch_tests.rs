@@ -1,4 +1,4 @@
-//! Who is on duty, and what a board says that has not read everything.
+//! Riders on duty, and a board that has not read everything.
 
 use super::*;
 use crate::actors::probe::POLICY;

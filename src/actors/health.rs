@@ -1,4 +1,4 @@
-//! How the journal's readers fare: who goes on, and who has been trying in vain, since when and why.
+//! Progress of the journal's readers: who goes on, and who has been trying in vain, since when and why.
 //!
 //! A reader whose database fails tries again for as long as it runs: nothing else would bring it back. That it does so
 //! must not be seen in the log alone, because what it makes (a list, a message, the riders' board) stands still meanwhile.

@@ -1,4 +1,4 @@
-//! What operators see of the clock, and what they may tell it.
+//! The operators' view of the clock, and what they may tell it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Who carries an order and how far they are.
+//! The delivery of an order: who carries it and how far they are.
 //!
 //! Which rider may is decided in `dispatch`, what follows from an event in `fold`.
 

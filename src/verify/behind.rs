@@ -1,5 +1,5 @@
-//! How far the views are behind the journal before anybody brings them up to date, and whether their rows are as new as
-//! their cursor says.
+//! Lag of the views: how far they are behind the journal before anybody brings them up to date, and whether their rows
+//! are as new as their cursor says.
 //!
 //! Being behind at rest is no fault: a crash leaves them so, and the next start reads on. A row that is older than the
 //! cursor says is one: whoever reads on from the cursor does not come by what it lacks.

@@ -1,4 +1,4 @@
-//! What open orders and books say of each other.
+//! Claims of open orders and books on each other.
 //!
 //! Compared at the end, because an order may come long before or after the book that it stands in. What is under way stands
 //! on one side only, and is not in here.

@@ -1,4 +1,5 @@
-//! What was changed in the journal behind the program's back, or cannot be read any more: it shows, and hurts nobody else.
+//! Damage: what was changed in the journal behind the program's back, or cannot be read any more, shows and hurts nobody
+//! else.
 
 use serde_json::json;
 

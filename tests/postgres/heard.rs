@@ -1,4 +1,4 @@
-//! Whoever reads the journal hears of an event whose commit was in doubt, though nobody writes anything after it.
+//! Commits in doubt: whoever reads the journal hears of such an event, though nobody writes anything after it.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What memory holds after commits that nobody waited for, or that were not answered.
+//! The catalogue in memory after commits that nobody waited for, or that were not answered.
 
 use std::sync::Arc;
 

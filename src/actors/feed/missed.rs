@@ -1,4 +1,4 @@
-//! What a watcher missed, read again from the journal: a page at a time, in turn with the others who come back.
+//! Replay of what a watcher missed, from the journal: a page at a time, in turn with the others who come back.
 //!
 //! A crowd that comes back at once must not take every connection from those who read one order, so only some read at
 //! a time; and a page is handed out before the next is read, so that none of it is gathered.

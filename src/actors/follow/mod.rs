@@ -1,4 +1,4 @@
-//! How everyone reads the journal after the commit: from where they left off, without gap or repeat, for ever.
+//! Cursor-based subscription to the journal: from where a reader left off, without gap or repeat, for ever.
 //!
 //! News comes from the tail while the reader keeps up, and from the journal itself after a start, when it fell behind, or
 //! when something may stand there that nobody told of. The cursor decides what is new, so passing from one to the other

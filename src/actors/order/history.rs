@@ -1,4 +1,4 @@
-//! What an order's history makes: the order now, as it stood at a version, or as a command was answered.
+//! States from an order's history: the order now, as it stood at a version, or as a command was answered.
 
 use std::sync::Arc;
 

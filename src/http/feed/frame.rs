@@ -1,4 +1,4 @@
-//! What a feed sends: its frames, and an order as their reader may see it.
+//! Frames of a feed, and an order as their reader may see it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! How many feeds there may be: of one person, and in all.
+//! Bounds on open feeds: of one person, and in all.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

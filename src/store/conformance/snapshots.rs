@@ -1,4 +1,4 @@
-//! What is promised of snapshots: the right one is found, and there are never many.
+//! Promises of snapshots: the right one is found, and there are never many.
 
 use super::{Place, id, on_every_engine};
 use crate::order::Timestamp;
